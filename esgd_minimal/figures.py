@@ -5,6 +5,7 @@ the book's build uses it, so that a page shows whichever fits.
 """
 
 import re
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,7 +51,7 @@ DARK = {
     "#c98500": "#e8ab38",
 }
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.figsize": (WIDTH, 3.2),
     "figure.facecolor": PAPER,
     "figure.constrained_layout.use": True,

@@ -36,13 +36,17 @@ def hessian(energy: Energy) -> Callable[[Array], Array]:
 
 def quadratic(x: Array, curvatures: tuple[float, ...] = (1.0, 10.0)) -> Array:
     """½ Σ λᵢ xᵢ²: everything about it is known in closed form."""
-    return sum(0.5 * curvature * x[i] ** 2 for i, curvature in enumerate(curvatures[: len(x)]))
+    return 0.5 * np.sum(_along(x, curvatures) * x**2, axis=0)
 
 
 def quadratic_gradient(x: Array, curvatures: tuple[float, ...] = (1.0, 10.0)) -> Array:
     """The gradient of `quadratic`, written out: λᵢ xᵢ."""
-    scale = numpy.asarray(curvatures[: len(x)], dtype=float)
-    return scale.reshape(-1, *[1] * (numpy.ndim(x) - 1)) * x
+    return _along(x, curvatures) * x
+
+
+def _along(x: Array, curvatures: tuple[float, ...]) -> Array:
+    """One curvature for each dimension of x, shaped to multiply it."""
+    return numpy.reshape(curvatures[: len(x)], (-1, *[1] * (numpy.ndim(x) - 1)))
 
 
 def double_well(x: Array, barrier: float = 1.0, tilt: float = 0.0) -> Array:
