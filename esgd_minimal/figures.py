@@ -88,7 +88,7 @@ DENSITY = LinearSegmentedColormap.from_list("density", [(0.87, 0.42, 0.02, a) fo
 
 def use_style() -> None:
     """Set the book's style; in a notebook, also ask for vector figures. Call it once, at the top of a page."""
-    plt.rcdefaults()
+    plt.style.use(["default", STYLE])
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -97,7 +97,6 @@ def use_style() -> None:
     else:
         if get_ipython() is not None:
             set_matplotlib_formats("svg", bbox_inches=None, metadata={"Date": None})
-    plt.rcParams.update(STYLE)
 
 
 def dark(svg: str) -> str:

@@ -100,7 +100,7 @@ def muller_brown(x: Array, scale: float = 0.05) -> Array:
         (-170.0, -6.5, 11.0, -6.5, -0.5, 1.5),
         (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
     )
-    energy = 0.0
+    energy = np.zeros(np.shape(x)[1:])
     for height, a, b, c, u, v in terms:
         du, dv = x[0] - u, x[1] - v
         energy = energy + height * np.exp(a * du**2 + b * du * dv + c * dv**2)
