@@ -17,7 +17,8 @@ from esgd_minimal.toy.grids import Grid
 WIDTH = 7.4  # inches: the width of the text
 
 INK = "#1f2328"  # axes, text, exact values
-PAPER = "#ffffff"  # what the page is made of
+PAPER = "#ffffff"  # what the page is made of: the inside of rings, halos
+BACKGROUND = "#fffffe"  # behind a figure: white in a notebook, nothing on a page
 GREY = "#8a8f98"  # energies; reads on both papers
 
 COLORS = {
@@ -40,7 +41,8 @@ COLORS = {
 # Light color → its twin on dark paper. Fields of color (colormaps) stay as they are.
 DARK = {
     INK: "#e3e6ea",
-    PAPER: "#14181e",
+    PAPER: "#121212",
+    BACKGROUND: "none",
     GREY: "#8a8f98",
     "#0072b2": "#4aa8e8",
     "#56a0d3": "#8cc4ec",
@@ -53,9 +55,9 @@ DARK = {
 
 STYLE: dict[str, Any] = {
     "figure.figsize": (WIDTH, 3.2),
-    "figure.facecolor": PAPER,
+    "figure.facecolor": BACKGROUND,
     "figure.constrained_layout.use": True,
-    "savefig.facecolor": PAPER,
+    "savefig.facecolor": BACKGROUND,
     "font.size": 11.0,
     "axes.titlesize": 11.0,
     "axes.labelsize": 11.0,

@@ -1,0 +1,73 @@
+"""Execute a page again when the part of the package that it uses has changed, and only then.
+
+The execution cache knows a page by its code cells and its kernel. Here the kernel's metadata also gets
+a fingerprint of what those cells use of `esgd_minimal` (see dependencies.py) and of the versions that the
+book was built with, so that a page whose package has changed is not found in the cache.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import jupytext
+import yaml
+from dependencies import Package
+
+MAGIC = ("%", "!", "?")
+
+
+def page_code(text: str) -> str | None:
+    """The code cells of a MyST notebook, joined; None for a page that has none."""
+    if not text.startswith("---") or "{code-cell}" not in text:
+        return None
+    cells = [cell.source for cell in jupytext.reads(text, fmt="md:myst").cells if cell.cell_type == "code"]
+    lines = [line for source in cells for line in source.splitlines() if not line.lstrip().startswith(MAGIC)]
+    return "\n".join(lines)
+
+
+def stamped(text: str, fingerprint: str) -> str:
+    """The page with the fingerprint in its kernel's metadata; all else stays on the line where it was."""
+    _, front, rest = text.split("---\n", 2)
+    metadata = yaml.safe_load(front)
+    metadata["kernelspec"]["fingerprint"] = fingerprint
+    flat = yaml.safe_dump(metadata, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return f"---\n{flat}" + "\n" * (front.count("\n") - flat.count("\n")) + f"---\n{rest}"
+
+
+class Freshness:
+    """The package and the pinned versions as they are at the start of this build."""
+
+    def __init__(self, package: Path, requirements: Path):
+        self.package = Package(package)
+        versions = sys.version.split()[0].encode() + requirements.read_bytes()
+        self.versions = hashlib.sha256(versions).hexdigest()[:8]
+
+    def fingerprint(self, text: str) -> str | None:
+        code = page_code(text)
+        return None if code is None else f"{self.package.fingerprint(code)}-{self.versions}"
+
+
+def start(app) -> None:
+    root = Path(app.srcdir).parent
+    app.freshness = Freshness(root / "esgd_minimal", root / "requirements.txt")
+
+
+def stamp(app, docname: str, source: list[str]) -> None:
+    fingerprint = app.freshness.fingerprint(source[0])
+    if fingerprint is not None:
+        source[0] = stamped(source[0], fingerprint)
+        app.env.__dict__.setdefault("fingerprints", {})[docname] = fingerprint
+
+
+def outdated(app, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    known = env.__dict__.get("fingerprints", {})
+    pages = (docname for docname in known if docname in env.found_docs)
+    text = {docname: Path(env.doc2path(docname)).read_text(encoding="utf-8") for docname in pages}
+    return [docname for docname in text if app.freshness.fingerprint(text[docname]) != known[docname]]
+
+
+def setup(app) -> dict[str, bool]:
+    app.connect("builder-inited", start)
+    app.connect("source-read", stamp)
+    app.connect("env-get-outdated", outdated)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
