@@ -67,8 +67,10 @@ def grid(box: Box, n: int = 257) -> Grid:
     Raises:
         ValueError: n is even or less than 5, or a side of the box is empty or not finite.
     """
-    if n < 5 or n % 2 == 0:
-        raise ValueError(f"A grid needs an odd number of points a side, at least 5; got n = {n}.")
+    if np.ndim(box) != 2 or np.shape(box)[1] != 2:
+        raise ValueError(f"A box is one pair (low, high) for each side, as in ((-3, 3), (-3, 3)); got {box}.")
+    if not isinstance(n, int | np.integer) or n < 5 or n % 2 == 0:
+        raise ValueError(f"A grid needs an odd whole number of points a side, at least 5; got n = {n}.")
     for low, high in box:
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(f"A side of the box must be a finite interval (low, high); got ({low}, {high}).")

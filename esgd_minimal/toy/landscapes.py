@@ -6,6 +6,8 @@ energy into the function of its derivatives, by autograd, for all points at once
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 import autograd.numpy as np
 import numpy
@@ -15,12 +17,15 @@ from esgd_minimal.toy.grids import Box
 
 Array = numpy.ndarray
 Energy = Callable[[Array], Array]
+AnyEnergy = TypeVar("AnyEnergy", bound=Callable[..., Array])
 
 
 def gradient(energy: Energy) -> Callable[[Array], Array]:
     """∇f, as a function of points: (d, …) → (d, …)."""
     # Each energy depends on its own column alone, so the derivative of the sum is every point's gradient.
-    return elementwise_grad(energy)
+    slope = elementwise_grad(energy)
+    # Autograd returns derivatives in the type of x: integers would be cut off without a word.
+    return lambda x: slope(numpy.asarray(x, dtype=float))
 
 
 def hessian(energy: Energy) -> Callable[[Array], Array]:
@@ -28,10 +33,29 @@ def hessian(energy: Energy) -> Callable[[Array], Array]:
     slope = elementwise_grad(energy)
 
     def second_derivatives(x: Array) -> Array:
+        x = numpy.asarray(x, dtype=float)
         rows = [elementwise_grad(lambda x, i=i: slope(x)[i])(x) for i in range(len(x))]
         return numpy.stack(rows)
 
     return second_derivatives
+
+
+def dimensions(*allowed: int) -> Callable[[AnyEnergy], AnyEnergy]:
+    """Make an energy refuse points of any other dimension: most often an (n, 2) array that should be (2, n)."""
+
+    def guard(energy: AnyEnergy) -> AnyEnergy:
+        @wraps(energy)
+        def guarded(x, *parameters, **named):
+            if numpy.ndim(x) == 0 or len(x) not in allowed:
+                raise ValueError(
+                    f"{energy.__name__} takes points of dimension {' or '.join(map(str, allowed))}, one a column, "
+                    f"in an array of shape (d, …); got shape {np.shape(x)}."
+                )
+            return energy(x, *parameters, **named)
+
+        return guarded  # type: ignore[return-value]
+
+    return guard
 
 
 def quadratic(x: Array, curvatures: tuple[float, ...] = (1.0, 10.0)) -> Array:
@@ -46,9 +70,15 @@ def quadratic_gradient(x: Array, curvatures: tuple[float, ...] = (1.0, 10.0)) ->
 
 def _along(x: Array, curvatures: tuple[float, ...]) -> Array:
     """One curvature for each dimension of x, shaped to multiply it."""
+    if len(x) > len(curvatures):
+        raise ValueError(
+            f"{len(curvatures)} curvatures do for points of at most that dimension, one a column, "
+            f"in an array of shape (d, …); got shape {np.shape(x)}."
+        )
     return numpy.reshape(curvatures[: len(x)], (-1, *[1] * (numpy.ndim(x) - 1)))
 
 
+@dimensions(1, 2)
 def double_well(x: Array, barrier: float = 1.0, tilt: float = 0.0) -> Array:
     """b (x₀² − 1)² + t x₀, and ½ x₁² in the second dimension: two wells, and a barrier of height b between."""
     return barrier * (x[0] ** 2 - 1) ** 2 + tilt * x[0] + 0.5 * np.sum(x[1:] ** 2, axis=0)
@@ -63,6 +93,7 @@ def double_well_gradient(x: Array, barrier: float = 1.0, tilt: float = 0.0) -> A
     return g
 
 
+@dimensions(1, 2)
 def wide_and_sharp(
     x: Array,
     depths: tuple[float, float] = (2.0, 2.5),
@@ -80,6 +111,7 @@ def wide_and_sharp(
     return energy
 
 
+@dimensions(1)
 def valley_and_well(x: Array) -> Array:
     """One dimension, after Figure 2 of the paper: a wide valley (x = 3), a deeper sharp well (6.5), a plateau (8–10).
 
@@ -92,6 +124,7 @@ def valley_and_well(x: Array) -> Array:
     return 6.0 - valley - well + walls
 
 
+@dimensions(2)
 def muller_brown(x: Array, scale: float = 0.05) -> Array:
     """Müller and Brown's (1979) reaction surface, times `scale`: three minima, and a bent path between them."""
     terms = (
@@ -107,38 +140,45 @@ def muller_brown(x: Array, scale: float = 0.05) -> Array:
     return scale * energy
 
 
+@dimensions(2)
 def himmelblau(x: Array, scale: float = 0.05) -> Array:
     """(x₀² + x₁ − 11)² + (x₀ + x₁² − 7)², times `scale`: four minima of equal depth and unequal width."""
     return scale * ((x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2)
 
 
+@dimensions(2)
 def rosenbrock(x: Array, steepness: float = 20.0) -> Array:
     """(1 − x₀)² + s (x₁ − x₀²)²: a curved valley, nearly flat along its floor."""
     return (1 - x[0]) ** 2 + steepness * (x[1] - x[0] ** 2) ** 2
 
 
+@dimensions(1, 2)
 def rastrigin(x: Array, ripple: float = 1.0) -> Array:
     """Σ ½ xᵢ² + a (1 − cos 2π xᵢ): one broad bowl under a lattice of sharp wells."""
     return np.sum(0.5 * x**2 + ripple * (1 - np.cos(2 * np.pi * x)), axis=0)
 
 
+@dimensions(1, 2)
 def kink(x: Array, left: float = 10.0, right: float = 1.0) -> Array:
     """max(−l x₀, r x₀), and ½ x₁² in the second dimension: convex, with a steep side and a shallow one."""
     return np.maximum(-left * x[0], right * x[0]) + 0.5 * np.sum(x[1:] ** 2, axis=0)
 
 
+@dimensions(2)
 def saddle(x: Array) -> Array:
     """½ (x₁² − x₀²) + ⅛ x₀⁴: a saddle at the origin, where plain descent along x₁ gets stuck."""
     return 0.5 * (x[1] ** 2 - x[0] ** 2) + 0.125 * x[0] ** 4
 
 
+@dimensions(1, 2)
 def ring(x: Array, stiffness: float = 2.0) -> Array:
     """k (|x|² − 1)²: every point of the unit circle is a minimum."""
     return stiffness * (np.sum(x**2, axis=0) - 1) ** 2
 
 
+@dimensions(1, 2)
 def plateau(x: Array, depth: float = 3.0, width: float = 0.4) -> Array:
-    """A narrow well in a wide plateau of high energy, with walls at |x| ≈ 3: almost no gradient to follow."""
+    """A narrow well in a wide plateau of high energy, with walls past |x| ≈ 3.5: almost no gradient to follow."""
     r2 = np.sum(x**2, axis=0)
     return depth * (1 - np.exp(-r2 / (2 * width**2))) + np.exp(3.0 * (r2 / 9.0 - 1.5))
 
@@ -150,7 +190,7 @@ class Landscape:
     energy: Energy
     box: Box
     lesson: str
-    minima: tuple[tuple[float, ...], ...] = ()  # to three digits, where they are isolated
+    minima: tuple[tuple[float, ...], ...] = ()  # to three digits, where they are few
 
     @property
     def dimension(self) -> int:
