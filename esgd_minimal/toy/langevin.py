@@ -50,7 +50,7 @@ def langevin(
         The positions kept, (records, d, n); the start is not among them.
 
     Raises:
-        ChainDiverged: a chain left every bounded region; the message says when, and which step would do.
+        ChainDiverged: a chain ran away; the message says when, how many, and which step to try.
         ValueError: an argument has the wrong shape, sign, or size, or not exactly one of rng, draws is given.
     """
     x, samples = _start(x0, step, n_steps, beta, record_every, burn_in)
@@ -98,6 +98,8 @@ def metropolis(
     """
     x, samples = _start(x0, step, n_steps, beta, record_every, burn_in)
     scale = np.sqrt(2 * step / beta)
+    if not scale > 0:
+        raise ValueError(f"Metropolis's rule needs a finite beta; got {beta}.")
     f, slope = energy(x), gradient(x)
     if not np.all(np.isfinite(f)):
         raise ValueError(f"A chain must start where the energy is finite; it is {f[~np.isfinite(f)][0]} at a start.")
@@ -170,7 +172,7 @@ def _report_divergence(gradient: Gradient, x: np.ndarray, x0: np.ndarray, step: 
     if np.any(gone):
         raise ChainDiverged(
             f"{np.count_nonzero(gone)} of {len(gone)} chains diverged by step {k}: the step {step:g} is too long for "
-            f"the curvature they met; {_calm_step(gradient, x0, step):.2g} would do from the same starts."
+            f"the curvature they met. Try a step of {_calm_step(gradient, x0, step):.2g}."
         )
 
 
