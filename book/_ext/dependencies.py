@@ -1,6 +1,6 @@
 """Which definitions of a package a piece of code depends on, by reading the source.
 
-A definition is a top-level function, class or constant. It depends on the definitions that it names,
+A definition is a top-level function, class, constant or import. It depends on the definitions that it names,
 and so on. What a module does besides defining (its other statements) belongs to everything in it.
 The answer errs on the side of too many: a name counts even where a local variable hides it, and a
 module used as a whole (passed on, say) counts whole.
@@ -8,10 +8,13 @@ module used as a whole (passed on, say) counts whole.
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 BODY = "<body>"  # the statements of a module that define no name
+
+Definition = tuple[str, str]  # (module, name)
+Bindings = dict[str, tuple[str, str | None]]  # what a name stands for: a definition, or with None a module
 
 
 class Package:
@@ -19,7 +22,7 @@ class Package:
 
     def __init__(self, root: Path):
         self.definitions: dict[str, dict[str, list[ast.stmt]]] = {}  # module → name → statements
-        self.bindings: dict[str, dict[str, tuple[str, str | None]]] = {}  # module → name → (module, name)
+        self.bindings: dict[str, Bindings] = {}  # module → name → what it stands for
         for path in sorted(root.rglob("*.py")):
             parts = path.relative_to(root.parent).with_suffix("").parts
             module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -38,9 +41,9 @@ class Package:
             self.bindings[module][name] = (module, name)
         self.bindings[module] |= self.imports(tree, module if is_package else module.rpartition(".")[0])
 
-    def imports(self, tree: ast.AST, package: str = "") -> dict[str, tuple[str, str | None]]:
+    def imports(self, tree: ast.AST, package: str = "") -> Bindings:
         """The names that `tree` imports from this package, at any depth."""
-        found: dict[str, tuple[str, str | None]] = {}
+        found: Bindings = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -58,46 +61,43 @@ class Package:
                     found[alias.asname or alias.name] = target
         return found
 
-    def dependencies(self, code: str) -> set[tuple[str, str]]:
+    def dependencies(self, code: str) -> set[Definition]:
         """All (module, definition) pairs that `code` depends on, directly or through others."""
         tree = ast.parse(code)
-        reached: set[tuple[str, str]] = set()
-        waiting = list(self._references([tree], self.imports(tree)))
-        for module, _ in self.imports(tree).values():  # importing runs the body, whatever is used of it
-            waiting.append((module, BODY))
+        imports = self.imports(tree)
+        reached: set[Definition] = set()
+        waiting = list(self._references([tree], imports))
+        waiting += [(module, BODY) for module, _ in imports.values()]  # an import runs it, whatever is used
         while waiting:
             module, name = waiting.pop()
             if (module, name) in reached:
                 continue
             reached.add((module, name))
-            parent = module.rpartition(".")[0]
+            if name == BODY:  # importing a module runs those it imports, and the packages that it lies in
+                imported = [each for each, _ in self.bindings[module].values()]
+                waiting += [(each, BODY) for each in [*imported, module.rpartition(".")[0]] if each]
             waiting.append((module, BODY))
-            if parent:
-                waiting.append((parent, BODY))
-            waiting.extend(self._references(self.definitions[module][name], self.bindings[module]))
+            waiting += self._references(self.definitions[module][name], self.bindings[module])
         return reached
 
-    def _references(self, nodes: list, bindings: dict[str, tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
-        attribute_roots = set()
-        for node in (n for top in nodes for n in ast.walk(top)):
-            if isinstance(node, ast.Attribute) and (chain := _chain(node)) and chain[0] in bindings:
-                attribute_roots.add(id(_root(node)))
-                if not isinstance(getattr(node, "ctx", None), ast.Load):
-                    continue
-                yield from self._resolve(*bindings[chain[0]], chain[1:])
-        for node in (n for top in nodes for n in ast.walk(top)):
-            if isinstance(node, ast.Name) and node.id in bindings and id(node) not in attribute_roots:
-                yield from self._resolve(*bindings[node.id], [])
+    def _references(self, nodes: Iterable[ast.AST], bindings: Bindings) -> Iterator[Definition]:
+        """The definitions that `nodes` name: bare names, and the longest dotted names."""
+        for node in nodes:
+            root, *rest = _dotted(node)
+            if root in bindings:
+                yield from self._resolve(*bindings[root], rest)
+            elif not root:
+                yield from self._references(ast.iter_child_nodes(node), bindings)
 
-    def _resolve(self, module: str, name: str | None, rest: list[str]) -> Iterator[tuple[str, str]]:
+    def _resolve(self, module: str, name: str | None, rest: list[str]) -> Iterator[Definition]:
         """The definitions that module.name.rest may mean."""
         if name is not None:
-            if name in self.definitions[module]:
-                yield module, name
-            elif name in self.bindings[module] and self.bindings[module][name] != (module, name):
-                yield from self._resolve(*self.bindings[module][name], rest)
-            return
-        if not rest:  # the module itself, as a value: all of it
+            target = self.bindings[module].get(name)
+            if target == (module, name):
+                yield target
+            elif target is not None:  # a name that the module imports from elsewhere in the package
+                yield from self._resolve(*target, rest)
+        elif not rest:  # the module itself, as a value: all of it
             yield from ((module, each) for each in self.definitions[module])
         elif f"{module}.{rest[0]}" in self.definitions:
             yield from self._resolve(f"{module}.{rest[0]}", None, rest[1:])
@@ -114,7 +114,9 @@ class Package:
 
 
 def _defined(statement: ast.stmt) -> list[str]:
-    """The names that a top-level statement defines; none for an import or for what only acts."""
+    """The names that a top-level statement defines; none for what only acts."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name.split(".")[0] for alias in statement.names]
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Assign | ast.AnnAssign):
@@ -129,21 +131,19 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
 
 
-def _root(node: ast.expr) -> ast.expr:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node
-
-
-def _chain(node: ast.expr) -> list[str]:
-    """a.b.c as [a, b, c]; empty where the root is not a name."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
+def _dotted(node: ast.AST) -> list[str]:
+    """The name a.b.c as [a, b, c]; [""] for what is no name."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute) and (start := _dotted(node.value)) != [""]:
+        return [*start, node.attr]
+    return [""]

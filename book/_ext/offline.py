@@ -23,8 +23,14 @@ def copy_mathjax(app, exception) -> None:
         package = find_spec("sphinx-mathjax-offline")
         source = Path(package.origin).parent / "static" / "mathjax"
         for part in MATHJAX:
-            copy_asset(str(source / part), str((Path(app.outdir) / "_static/mathjax" / part).parent
-                       if (source / part).is_file() else Path(app.outdir) / "_static/mathjax" / part))
+            copy_asset(
+                str(source / part),
+                str(
+                    (Path(app.outdir) / "_static/mathjax" / part).parent
+                    if (source / part).is_file()
+                    else Path(app.outdir) / "_static/mathjax" / part
+                ),
+            )
 
 
 def setup(app) -> dict[str, bool]:
