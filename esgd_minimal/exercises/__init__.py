@@ -1,0 +1,1 @@
+"""Checkers of the book's exercises: each answers "Yes" and why, or a hint."""
