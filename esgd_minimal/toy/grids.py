@@ -1,5 +1,6 @@
 """Rectangular grids: where integrals over one or two dimensions are done by the trapezoid rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,3 +76,33 @@ def grid(box: Box, n: int = 257) -> Grid:
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(f"A side of the box must be a finite interval (low, high); got ({low}, {high}).")
     return Grid(tuple(np.linspace(low, high, n) for low, high in box))
+
+
+def evaluate(energy: Callable[[np.ndarray], np.ndarray], grid: Grid) -> np.ndarray:
+    """The energy at every grid point, in the grid's shape.
+
+    Raises:
+        ValueError: the energy does not map (d, …) to (…), or is not finite somewhere; says where.
+    """
+    values = np.asarray(energy(grid.points), dtype=float)
+    if values.shape != grid.shape:
+        raise ValueError(f"The energy must map points of shape (d, …) to (…); on {grid.shape} it gave {values.shape}.")
+    if not np.isfinite(values).all():
+        first = np.argmin(np.isfinite(values))
+        where = ", ".join(f"{u:.4g}" for u in grid.points.reshape(grid.dimension, -1)[:, first])
+        raise ValueError(f"The energy is {values.flat[first]} at x = ({where}); take a smaller box.")
+    return values
+
+
+def as_points(x: np.ndarray, grid: Grid) -> np.ndarray:
+    """x as an array of points, (d, n), of the grid's dimension d.
+
+    Raises:
+        ValueError: x has another shape, or is not finite.
+    """
+    x = np.asarray(x, dtype=float)
+    if x.ndim != 2 or len(x) != grid.dimension:
+        raise ValueError(f"Points on a {grid.dimension}-D grid must have shape ({grid.dimension}, n); got {x.shape}.")
+    if not np.isfinite(x).all():
+        raise ValueError("A point is not finite.")
+    return x

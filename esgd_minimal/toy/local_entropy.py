@@ -17,7 +17,7 @@ from scipy.signal import fftconvolve
 from scipy.special import xlogy
 
 from esgd_minimal.toy.convolution import LARGEST_BLOCK, log_convolve, require_resolved
-from esgd_minimal.toy.grids import Grid
+from esgd_minimal.toy.grids import Grid, as_points, evaluate
 from esgd_minimal.toy.landscapes import Energy
 
 
@@ -69,13 +69,13 @@ def classical_entropy(energy: Energy, x: np.ndarray, gamma: float, grid: Grid, b
 def local_entropy_on_grid(energy: Energy, grid: Grid, gamma: float, beta: float = 1.0) -> np.ndarray:
     """F(x, γ) at every grid point, by separable convolution: shape (n_1, …, n_d). Raises as `local_entropy`."""
     width = kernel_width(gamma, beta)
-    return log_convolve(-beta * _values(energy, grid), grid, width)
+    return log_convolve(-beta * evaluate(energy, grid), grid, width)
 
 
 def local_mean_on_grid(energy: Energy, grid: Grid, gamma: float, beta: float = 1.0) -> np.ndarray:
     """⟨x'⟩ at every grid point, by separable convolution: shape (d, n_1, …, n_d). Raises as `local_entropy`."""
     width = kernel_width(gamma, beta)
-    logs = -beta * _values(energy, grid)
+    logs = -beta * evaluate(energy, grid)
     total = log_convolve(logs, grid, width)
     means = []
     for x_prime, axis, h in zip(grid.points, grid.axes, grid.spacing, strict=True):
@@ -97,7 +97,7 @@ def local_entropy_by_fft(energy: Energy, grid: Grid, gamma: float, beta: float =
     """
     width = kernel_width(gamma, beta)
     require_resolved(grid, width)
-    logs = -beta * _values(energy, grid)
+    logs = -beta * evaluate(energy, grid)
     top = logs.max()
     kernel = np.ones(())
     for axis in grid.axes:
@@ -132,7 +132,9 @@ def crossing_gamma(
 
     ends = np.log(bracket)
     if gap(ends[0]) * gap(ends[1]) > 0:
-        raise ValueError(f"The same side is the deeper one at both γ = {bracket[0]:g} and γ = {bracket[1]:g}.")
+        raise ValueError(
+            f"The same side is the deeper one both at gamma = {bracket[0]:g} and at gamma = {bracket[1]:g}."
+        )
     return float(np.exp(brentq(gap, *ends, xtol=1e-10)))
 
 
@@ -142,9 +144,9 @@ def kernel_width(gamma: float, beta: float) -> float:
     Raises:
         ValueError: γ or β is not a positive, finite number.
     """
-    for name, value in (("γ", gamma), ("β", beta)):
+    for name, value in (("scope gamma", gamma), ("inverse temperature beta", beta)):
         if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite; got {name} = {value}.")
+            raise ValueError(f"The {name} must be positive and finite; got {value}.")
     return 1 / sqrt(beta * gamma)
 
 
@@ -162,10 +164,8 @@ def _at_points(
     """
     width = kernel_width(gamma, beta)
     require_resolved(grid, width)
-    x = np.asarray(x, dtype=float)
-    if x.ndim != 2 or len(x) != grid.dimension:
-        raise ValueError(f"Points on a {grid.dimension}-D grid must have shape ({grid.dimension}, n); got {x.shape}.")
-    integrand = np.log(grid.weights) - beta * _values(energy, grid)
+    x = as_points(x, grid)
+    integrand = np.log(grid.weights) - beta * evaluate(energy, grid)
     results = []
     for block in np.array_split(x, ceil(x.shape[1] * integrand.size / LARGEST_BLOCK) or 1, axis=1):
         logs = integrand[..., None]
@@ -185,11 +185,3 @@ def _at_points(
 
 def _mean(weights: np.ndarray, grid: Grid) -> np.ndarray:
     return grid.points.reshape(grid.dimension, -1) @ weights
-
-
-def _values(energy: Energy, grid: Grid) -> np.ndarray:
-    values = np.asarray(energy(grid.points), dtype=float)
-    if not np.isfinite(values).all():
-        where = grid.points[:, ~np.isfinite(values)][:, 0]
-        raise ValueError(f"The energy is not finite at x = {np.round(where, 6).tolist()}; take a smaller box.")
-    return values

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from esgd_minimal.toy.convolution import smooth
-from esgd_minimal.toy.grids import Grid
+from esgd_minimal.toy.grids import Grid, as_points, evaluate
 from esgd_minimal.toy.landscapes import Energy, gradient
 
 
@@ -14,48 +14,11 @@ def gaussian_smoothing(energy: Energy, grid: Grid, width: float) -> np.ndarray:
     Near the box's walls the Gaussian is cut and normalised again.
 
     Raises:
-        ValueError: the width is not positive, or the grid does not resolve it.
+        ValueError: the width is not positive, the grid does not resolve it, or the energy is not finite.
     """
     if not width > 0:
         raise ValueError(f"The width of the Gaussian must be positive; got {width}.")
-    return smooth(energy(grid.points), grid, width)
-
-
-def prox(energy: Energy, x: np.ndarray, gamma: float, grid: Grid) -> np.ndarray:
-    """The point that minimises f(x') + γ/2 |x − x'|² over the box, for each of the points x: (d, n) → (d, n).
-
-    The best grid point, which no other basin can hide, polished by a quasi-Newton method.
-
-    Raises:
-        ValueError: γ is not positive, or x is not (d, n).
-    """
-    if not gamma > 0:
-        raise ValueError(f"γ must be positive; got γ = {gamma}.")
-    if np.ndim(x) != 2 or len(x) != grid.dimension:
-        raise ValueError(
-            f"Points on a {grid.dimension}-D grid must have shape ({grid.dimension}, n); got {np.shape(x)}."
-        )
-    slope = gradient(energy)
-    candidates = grid.points.reshape(grid.dimension, -1)
-    values = energy(candidates)
-    nearest = []
-    for centre in np.transpose(x):
-
-        def pulled(x_prime: np.ndarray, centre: np.ndarray = centre) -> tuple[float, np.ndarray]:
-            away = x_prime - centre
-            return float(energy(x_prime)) + 0.5 * gamma * away @ away, slope(x_prime) + gamma * away
-
-        best = np.argmin(values + 0.5 * gamma * np.sum((candidates - centre[:, None]) ** 2, axis=0))
-        polished = minimize(
-            pulled,
-            candidates[:, best],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=grid.box,
-            options={"gtol": 1e-10, "ftol": 0},
-        )
-        nearest.append(polished.x)
-    return np.stack(nearest, axis=1)
+    return smooth(evaluate(energy, grid), grid, width)
 
 
 def moreau_envelope(energy: Energy, x: np.ndarray, gamma: float, grid: Grid) -> np.ndarray:
@@ -64,19 +27,50 @@ def moreau_envelope(energy: Energy, x: np.ndarray, gamma: float, grid: Grid) -> 
     return energy(x_prime) + 0.5 * gamma * np.sum((np.asarray(x) - x_prime) ** 2, axis=0)
 
 
-def moreau_envelope_on_grid(energy: Energy, grid: Grid, gamma: float) -> np.ndarray:
-    """The envelope at every grid point, the minimum taken over the grid points: shape (n_1, …, n_d).
+def prox(energy: Energy, x: np.ndarray, gamma: float, grid: Grid) -> np.ndarray:
+    """The point of the box that minimises f(x') + γ/2 |x − x'|², for each of the points x: (d, n) → (d, n).
 
-    One axis at a time, as the convolution of local entropy: (max, +) where that has (+, ×).
+    The best grid point, which no other basin can hide, polished by a quasi-Newton method.
 
     Raises:
-        ValueError: γ is not positive.
+        ValueError: γ is not positive, x is not (d, n), or the energy is not finite on the grid.
     """
-    if not gamma > 0:
-        raise ValueError(f"γ must be positive; got γ = {gamma}.")
-    values = energy(grid.points)
+    x = as_points(x, grid)
+    _require_positive(gamma)
+    slope = gradient(energy)
+    candidates = grid.points.reshape(grid.dimension, -1)
+    values = evaluate(energy, grid).ravel()
+
+    def polished(centre: np.ndarray) -> np.ndarray:
+        def pulled(x_prime: np.ndarray) -> tuple[float, np.ndarray]:
+            away = x_prime - centre
+            return float(energy(x_prime)) + 0.5 * gamma * away @ away, slope(x_prime) + gamma * away
+
+        start = candidates[:, np.argmin(values + 0.5 * gamma * np.sum((candidates - centre[:, None]) ** 2, axis=0))]
+        tight = {"ftol": 0.0, "gtol": 1e-10}
+        return minimize(pulled, start, jac=True, method="L-BFGS-B", bounds=grid.box, options=tight).x
+
+    return np.stack([polished(centre) for centre in x.T], axis=1)
+
+
+def moreau_envelope_on_grid(energy: Energy, grid: Grid, gamma: float) -> np.ndarray:
+    """The envelope at every grid point, its minimum taken over the grid points: shape (n_1, …, n_d).
+
+    One axis at a time, like local entropy's convolution, with a minimum where that has a sum.
+
+    Raises:
+        ValueError: γ is not positive, or the energy is not finite on the grid.
+    """
+    _require_positive(gamma)
+    values = evaluate(energy, grid)
     for k, axis in enumerate(grid.axes):
-        columns = np.moveaxis(values, k, 0).reshape(len(axis), -1)
-        rows = [np.min(columns + 0.5 * gamma * (u - axis[:, None]) ** 2, axis=0) for u in axis]
-        values = np.moveaxis(np.reshape(rows, np.moveaxis(values, k, 0).shape), 0, k)
+        columns = np.moveaxis(values, k, 0)
+        pull = 0.5 * gamma * (axis[:, None] - axis) ** 2
+        lowest = [np.min(columns.reshape(len(axis), -1) + row[:, None], axis=0) for row in pull]
+        values = np.moveaxis(np.reshape(lowest, columns.shape), 0, k)
     return values
+
+
+def _require_positive(gamma: float) -> None:
+    if not (np.isfinite(gamma) and gamma > 0):
+        raise ValueError(f"The scope gamma must be positive and finite; got {gamma}.")

@@ -248,9 +248,9 @@ def test_crossing_gamma_balances_two_wells():
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_scope_and_temperature_must_be_positive(bad):
-    with pytest.raises(ValueError, match=r"γ must be positive"):
+    with pytest.raises(ValueError, match=r"scope gamma must be positive"):
         local_entropy(landscapes.quadratic, np.zeros((2, 1)), bad, TWO_D)
-    with pytest.raises(ValueError, match=r"β must be positive"):
+    with pytest.raises(ValueError, match=r"inverse temperature beta must be positive"):
         local_entropy_on_grid(landscapes.quadratic, TWO_D, 1.0, beta=bad)
 
 
@@ -274,5 +274,5 @@ def test_an_energy_that_is_not_finite_says_where():
     def broken(x):
         return np.where(x[0] > 8.99, np.nan, x[0] ** 2)
 
-    with pytest.raises(ValueError, match=r"not finite at x = \[9.0, -6.0\]"):
+    with pytest.raises(ValueError, match=r"nan at x = \(9, -6\)"):
         local_entropy_on_grid(broken, TWO_D, 1.0)
