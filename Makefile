@@ -3,6 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 BUILT := _build/.complete
 PORT ?= 8000
+LAB_SETTINGS := .venv/share/jupyter/lab/settings/overrides.json
 
 help:  ## say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -28,7 +29,10 @@ check: $(READY)  ## lint and check types
 	$(BIN)/mypy
 
 lab: $(READY)  ## open the chapters as notebooks in JupyterLab
-	$(BIN)/jupyter lab book
+	@# A double click on a chapter opens it as a notebook, not as text.
+	@mkdir -p $(dir $(LAB_SETTINGS))
+	@$(BIN)/jupytext-config --settings-file $(LAB_SETTINGS) set-default-viewer markdown myst
+	$(BIN)/jupyter lab book $(LAB_OPTIONS)
 
 serve: book  ## build the book and serve it on localhost
 	@echo "The book: http://localhost:$(PORT)"
