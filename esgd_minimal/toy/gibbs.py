@@ -1,7 +1,8 @@
 """The Gibbs measure of an energy on a grid: p(x) = exp(−β f(x)) / Z, with Z = ∫ exp(−β f).
 
 This is equation (1) of Chaudhari et al. (2017). In one and two dimensions the trapezoid rule gives all of it, and
-for smooth energies to nearly machine precision. Everything goes through log-sum-exp, so that no β overflows.
+for smooth energies to nearly machine precision. Everything goes through log-sum-exp, and is reckoned from the lowest
+energy on the grid, so that no β overflows and a large constant in the energy costs no digits.
 
 All functions but `basins` and Laplace's raise a ValueError when β is not positive and finite, when the energy is not
 finite somewhere on the grid, when the grid is too coarse for the measure, and when the box cuts off over 1 % of it.
@@ -16,6 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp, softmax
 
 from esgd_minimal.toy.grids import Grid
+from esgd_minimal.toy.grids import grid as make_grid
 from esgd_minimal.toy.landscapes import Energy, hessian
 
 LOST = 0.01  # the part of the measure that may lie outside the box
@@ -24,28 +26,31 @@ COARSE = 0.1  # how far log Z may be from its value on every second point
 
 def log_partition(energy: Energy, grid: Grid, beta: float) -> float:
     """log Z = log ∫ exp(−β f(x)) dx."""
-    return _solve(energy, grid, beta)[1]
+    floor, _, log_z = _solve(energy, grid, beta)
+    return log_z - beta * floor
 
 
 def log_partition_error(energy: Energy, grid: Grid, beta: float) -> float:
     """How far `log_partition` may be off: its change from half the resolution, and what the box cuts off.
 
-    For smooth energies the first part is far too careful: halving the spacing squares the error or better.
+    For a smooth energy the first part is far too careful, since halving the spacing squares the error or better. For
+    one with a kink it is of the size of the error, and may by chance miss most of it.
     """
-    values, log_z = _solve(energy, grid, beta)
-    cut_off = sum(_tails(values, grid, beta, log_z).values())
-    return float(_change_from_coarser(values, grid, beta, log_z) + np.log1p(cut_off))
+    _, excess, log_z = _solve(energy, grid, beta)
+    cut_off = sum(_tails(excess, grid, beta, log_z).values())
+    return float(_change_from_coarser(excess, grid, beta, log_z) + np.log1p(cut_off))
 
 
 def free_energy(energy: Energy, grid: Grid, beta: float) -> float:
     """−log Z / β, which equals mean energy − temperature × entropy."""
-    return -log_partition(energy, grid, beta) / beta
+    floor, _, log_z = _solve(energy, grid, beta)
+    return floor - log_z / beta
 
 
 def log_density(energy: Energy, grid: Grid, beta: float) -> np.ndarray:
     """log p = −β f − log Z at the grid's points, in the grid's shape."""
-    values, log_z = _solve(energy, grid, beta)
-    return -beta * values - log_z
+    _, excess, log_z = _solve(energy, grid, beta)
+    return -beta * excess - log_z
 
 
 def density(energy: Energy, grid: Grid, beta: float) -> np.ndarray:
@@ -61,20 +66,21 @@ def expectation(observable: Callable, energy: Energy, grid: Grid, beta: float) -
 
 def mean_energy(energy: Energy, grid: Grid, beta: float) -> float:
     """⟨f⟩, which is also d(β · free energy)/dβ."""
-    return float(expectation(energy, energy, grid, beta))
+    floor, excess, log_z = _solve(energy, grid, beta)
+    return floor + float(np.sum(np.exp(-beta * excess - log_z) * grid.weights * excess))
 
 
 def entropy(energy: Energy, grid: Grid, beta: float) -> float:
-    """−∫ p log p = β (⟨f⟩ − free energy): the log of a volume, so its unit is the log of the unit of x, d times."""
-    return beta * mean_energy(energy, grid, beta) + log_partition(energy, grid, beta)
+    """−∫ p log p = β (⟨f⟩ − free energy): the log of a volume, so it depends on the unit of x."""
+    _, excess, log_z = _solve(energy, grid, beta)
+    return beta * float(np.sum(np.exp(-beta * excess - log_z) * grid.weights * excess)) + log_z
 
 
 def heat_capacity(energy: Energy, grid: Grid, beta: float) -> float:
     """β² Var f = d⟨f⟩/dT: how much energy the measure takes up for one more unit of temperature T = 1/β."""
-    values, log_z = _solve(energy, grid, beta)
-    probability = np.exp(-beta * values - log_z) * grid.weights
-    deviation = values - np.sum(probability * values)
-    return float(beta**2 * np.sum(probability * deviation**2))
+    _, excess, log_z = _solve(energy, grid, beta)
+    probability = np.exp(-beta * excess - log_z) * grid.weights
+    return float(beta**2 * np.sum(probability * (excess - np.sum(probability * excess)) ** 2))
 
 
 def basins(energy: Energy, grid: Grid) -> np.ndarray:
@@ -105,12 +111,11 @@ def basins(energy: Energy, grid: Grid) -> np.ndarray:
 
 def basin_log_partitions(energy: Energy, grid: Grid, beta: float, labels: np.ndarray) -> np.ndarray:
     """log ∫ exp(−β f) over each basin, shape (k,), for labels 0 … k − 1 in the grid's shape."""
-    values, _ = _solve(energy, grid, beta)
+    floor, excess, _ = _solve(energy, grid, beta)
     if np.shape(labels) != grid.shape:
         raise ValueError(f"The labels must have the grid's shape {grid.shape}; got {np.shape(labels)}.")
-    return np.array(
-        [logsumexp(-beta * values[labels == k], b=grid.weights[labels == k]) for k in range(np.max(labels) + 1)]
-    )
+    inside = [labels == k for k in range(np.max(labels) + 1)]
+    return np.array([logsumexp(-beta * excess[here], b=grid.weights[here]) for here in inside]) - beta * floor
 
 
 def basin_masses(energy: Energy, grid: Grid, beta: float, labels: np.ndarray) -> np.ndarray:
@@ -172,23 +177,27 @@ def _log_det_hessian(energy: Energy, x: np.ndarray) -> float:
     return float(np.sum(np.log(curvatures)))
 
 
-def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[np.ndarray, float]:
-    """The energies on the grid and log Z, or a ValueError that says why the grid will not do."""
+def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[float, np.ndarray, float]:
+    """The lowest energy on the grid, what the others exceed it by, and log ∫ exp(−β · excess).
+
+    Raises a ValueError that says why, where the grid will not do.
+    """
     _check_beta(beta)
     values = _values(energy, grid)
-    log_z = _log_sum(values, grid, beta)
-    halvings = _halvings(energy, values, grid, beta)
-    if halvings or _change_from_coarser(values, grid, beta, log_z) > COARSE:
-        enough = max(2**halvings, 2) * (max(grid.shape) - 1) + 1
-        raise ValueError(f"The grid is too coarse at beta = {beta:g}: n = {enough} would do, or a smaller box.")
-    tails = _tails(values, grid, beta, log_z)
+    floor = float(np.min(values))
+    excess = values - floor
+    log_z = _log_sum(excess, grid, beta)
+    if _halvings(energy, excess, grid, beta):
+        n = _enough(energy, grid, beta)
+        raise ValueError(f"The grid is too coarse at beta = {beta:g}: n = {n} would do, or a smaller box.")
+    tails = _tails(excess, grid, beta, log_z)
     if sum(tails.values()) > LOST:
         (axis, edge), most = max(tails.items(), key=lambda item: item[1])
         raise ValueError(
             f"The box is too small at beta = {beta:g}: of the mass inside it, {most:.1%} as much lies "
             f"beyond x_{axis} = {edge:g}; move that side outwards, or raise beta."
         )
-    return values, log_z
+    return floor, excess, log_z
 
 
 def _check_beta(beta: float) -> None:
@@ -210,34 +219,49 @@ def _columns(grid: Grid) -> np.ndarray:
     return grid.points.reshape(grid.dimension, -1)
 
 
-def _log_sum(values: np.ndarray, grid: Grid, beta: float) -> float:
-    return float(logsumexp(-beta * values, b=grid.weights))
+def _log_sum(excess: np.ndarray, grid: Grid, beta: float) -> float:
+    return float(logsumexp(-beta * excess, b=grid.weights))
 
 
-def _change_from_coarser(values: np.ndarray, grid: Grid, beta: float, log_z: float) -> float:
-    return abs(log_z - _log_sum(values[(slice(None, None, 2),) * grid.dimension], grid.coarser, beta))
+def _change_from_coarser(excess: np.ndarray, grid: Grid, beta: float, log_z: float) -> float:
+    return abs(log_z - _log_sum(excess[(slice(None, None, 2),) * grid.dimension], grid.coarser, beta))
 
 
-def _halvings(energy: Energy, values: np.ndarray, grid: Grid, beta: float) -> int:
-    """How often the spacing must be halved to be no more than a standard deviation of the lowest well.
+def _halvings(energy: Energy, excess: np.ndarray, grid: Grid, beta: float) -> int:
+    """How often the spacing must be halved, as far as this grid can tell.
 
-    At that spacing the sum over a Gaussian is right to 1e-8. The width is found by a compass search: at each spacing,
-    go to the lowest neighbour, until β f rises from there by no more than ½ to the next point, summed over the axes.
+    It should be no more than a standard deviation of the lowest well: there the sum over a Gaussian is right to 1e-8.
+    The width is found by a compass search: at each spacing, go to the lowest neighbour, until β f rises from there by
+    no more than ½ to the next point, summed over the axes. Wells elsewhere show in the change from half the points.
     """
     low, high = np.reshape(grid.box, (-1, 2, 1)).swapaxes(0, 1)
-    x = _columns(grid)[:, np.argmin(values), None]
+    x = _columns(grid)[:, np.argmin(excess), None]
     sides = np.diag(grid.spacing)
     for halvings in range(40):
         around = np.clip(np.hstack([x, x + sides / 2**halvings, x - sides / 2**halvings]), low, high)
         f = np.asarray(energy(around))
         rise = np.reshape(f[1:] - f[0], (2, grid.dimension)).max(axis=0)
         if beta * np.sum(rise) < 0.501:
-            return halvings
+            break
         x = around[:, np.argmin(f), None]
-    raise ValueError(f"The energy is too steep near {_point(x[:, 0])} for any grid at beta = {beta:g}.")
+    changes = _change_from_coarser(excess, grid, beta, _log_sum(excess, grid, beta)) > COARSE
+    return max(halvings, int(changes))
 
 
-def _tails(values: np.ndarray, grid: Grid, beta: float, log_z: float) -> dict[tuple[int, float], float]:
+def _enough(energy: Energy, grid: Grid, beta: float) -> int:
+    """The points a side that would do; tried out, as long as that takes no more than a few million points."""
+    n = max(grid.shape)
+    while n**grid.dimension < 4e6:
+        finer = make_grid(grid.box, n)
+        values = _values(energy, finer)
+        halvings = _halvings(energy, values - np.min(values), finer, beta)
+        if halvings == 0:
+            break
+        n = 2**halvings * (n - 1) + 1
+    return n
+
+
+def _tails(excess: np.ndarray, grid: Grid, beta: float, log_z: float) -> dict[tuple[int, float], float]:
     """The mass beyond each side of the box, over that inside: density at the side × length of its decay outwards.
 
     The decay is read off the last two points; if the energy is convex out there, the true tail is shorter. It is taken
@@ -249,8 +273,8 @@ def _tails(values: np.ndarray, grid: Grid, beta: float, log_z: float) -> dict[tu
         for k, w in enumerate(grid.axis_weights):
             face = face if k == axis else np.multiply.outer(face, w)
         for edge, last, inner in ((side[0], 0, 1), (side[1], -1, -2)):
-            f = values.take(last, axis)
-            decay = np.maximum(beta * (f - values.take(inner, axis)) / h, 1 / (side[1] - side[0]))
+            f = excess.take(last, axis)
+            decay = np.maximum(beta * (f - excess.take(inner, axis)) / h, 1 / (side[1] - side[0]))
             tails[axis, edge] = float(np.sum(face * np.exp(-beta * f - log_z) / decay))
     return tails
 
