@@ -31,7 +31,7 @@ def test_the_largest_step_is_computed_for_the_energy_given(answer_for):
 
 def test_the_stationary_points():
     truth = stationary_points(himmelblau, BOX)
-    assert check_stationary_points(himmelblau, BOX, truth) == "Yes. 4 minima, 4 saddles, 1 maxima, and 4 − 4 + 1 = 1."
+    assert check_stationary_points(himmelblau, BOX, truth) == "Yes. Minima, saddles, maxima: 4 − 4 + 1 = 1."
     shuffled = truth[:, np.random.default_rng(0).permutation(9)]
     assert check_stationary_points(himmelblau, BOX, shuffled).startswith("Yes.")
 

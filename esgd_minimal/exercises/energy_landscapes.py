@@ -43,4 +43,4 @@ def check_stationary_points(energy: Energy, box: Box, answer: np.ndarray) -> str
     if points.shape[1] > truth.shape[1]:
         return "There are points outside the box among yours."
     minima, saddles, maxima = (int(np.sum(negative == k)) for k in range(3))
-    return f"Yes. {minima} minima, {saddles} saddles, {maxima} maxima, and {minima} − {saddles} + {maxima} = 1."
+    return f"Yes. Minima, saddles, maxima: {minima} − {saddles} + {maxima} = {minima - saddles + maxima}."
