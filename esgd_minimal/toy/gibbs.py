@@ -24,6 +24,11 @@ LOST = 0.01  # the part of the measure that may lie outside the box
 COARSE = 0.1  # how far log Z may be from its value on every second point
 
 
+def log_integral(values: np.ndarray, grid: Grid, beta: float) -> float:
+    """log ∫ exp(−β f) by the trapezoid rule, for the energies f at the grid's points."""
+    return float(logsumexp(-beta * values, b=grid.weights))
+
+
 def log_partition(energy: Energy, grid: Grid, beta: float) -> float:
     """log Z = log ∫ exp(−β f(x)) dx."""
     floor, _, log_z = _solve(energy, grid, beta)
@@ -186,7 +191,7 @@ def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[float, np.ndarray, 
     values = _values(energy, grid)
     floor = float(np.min(values))
     excess = values - floor
-    log_z = _log_sum(excess, grid, beta)
+    log_z = log_integral(excess, grid, beta)
     if _halvings(energy, excess, grid, beta):
         n = _enough(energy, grid, beta)
         raise ValueError(f"The grid is too coarse at beta = {beta:g}: n = {n} would do, or a smaller box.")
@@ -219,12 +224,8 @@ def _columns(grid: Grid) -> np.ndarray:
     return grid.points.reshape(grid.dimension, -1)
 
 
-def _log_sum(excess: np.ndarray, grid: Grid, beta: float) -> float:
-    return float(logsumexp(-beta * excess, b=grid.weights))
-
-
 def _change_from_coarser(excess: np.ndarray, grid: Grid, beta: float, log_z: float) -> float:
-    return abs(log_z - _log_sum(excess[(slice(None, None, 2),) * grid.dimension], grid.coarser, beta))
+    return abs(log_z - log_integral(excess[(slice(None, None, 2),) * grid.dimension], grid.coarser, beta))
 
 
 def _halvings(energy: Energy, excess: np.ndarray, grid: Grid, beta: float) -> int:
@@ -244,7 +245,7 @@ def _halvings(energy: Energy, excess: np.ndarray, grid: Grid, beta: float) -> in
         if beta * np.sum(rise) < 0.501:
             break
         x = around[:, np.argmin(f), None]
-    changes = _change_from_coarser(excess, grid, beta, _log_sum(excess, grid, beta)) > COARSE
+    changes = _change_from_coarser(excess, grid, beta, log_integral(excess, grid, beta)) > COARSE
     return max(halvings, int(changes))
 
 
