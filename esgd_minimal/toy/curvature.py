@@ -65,21 +65,25 @@ def ellipse_radius(energy: Energy, minimum: np.ndarray, rise: float, u: np.ndarr
 def level_radius(energy: Energy, minimum: np.ndarray, rise: float, u: np.ndarray) -> np.ndarray:
     """How far one can really go from the minimum before f has risen by δ, along u: (2, n) → (n,).
 
-    Newton's method from the ellipse; for rises small enough that f still grows along every ray.
+    By bisection, after a look along each ray out to three times the ellipse's radius.
 
     Raises:
-        ValueError: the method does not settle: the rise is too large for that.
+        ValueError: f does not grow to that height along every ray: the well is not that deep.
     """
     centre = np.asarray(minimum, dtype=float)[:, None]
     level = energy(centre) + rise
-    r = ellipse_radius(energy, centre[:, 0], rise, u)
-    for _ in range(30):
-        x = centre + r * u
-        r = r - (energy(x) - level) / np.sum(gradient(energy)(x) * u, axis=0)
-    on_the_way = energy(centre[..., None] + np.multiply.outer(r * u, np.linspace(0, 1, 9)))
-    if not (np.allclose(on_the_way[:, -1], level, rtol=0, atol=1e-9 * rise) and np.all(np.diff(on_the_way) > 0)):
+    reach = np.multiply.outer(np.linspace(0, 3, 97), ellipse_radius(energy, minimum, rise, u))
+    heights = energy(centre[:, None] + reach * u[:, None])
+    over = np.argmax(heights >= level, axis=0)  # 0 where it never is
+    falls = np.cumsum(np.diff(heights, axis=0) <= 0, axis=0)
+    if np.any(over == 0) or np.any(np.take_along_axis(falls, over[None] - 1, axis=0)):
         raise ValueError(f"f does not rise by {rise:g} along every ray from {centre[:, 0]}; take a smaller rise.")
-    return r
+    inner, outer = (np.take_along_axis(reach, over[None] - k, axis=0)[0] for k in (1, 0))
+    for _ in range(55):
+        middle = (inner + outer) / 2
+        high = energy(centre + middle * u) >= level
+        inner, outer = np.where(high, inner, middle), np.where(high, middle, outer)
+    return outer
 
 
 def area(radius: np.ndarray) -> float:
