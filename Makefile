@@ -47,6 +47,9 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --requirement requirements.txt
 	$(BIN)/pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
+	@# Kernels warn at every start that they talk over a local port; the book starts one for each chapter.
+	@mkdir -p .venv/etc/ipython
+	@echo 'c.IPKernelApp.log_level = "ERROR"' > .venv/etc/ipython/ipython_kernel_config.py
 	@touch $(READY)
 
 .PHONY: help book test bench check lab serve clean

@@ -88,6 +88,7 @@ def test_a_fault_fails_every_build_until_it_is_mended(build, fault):
         "<p>So \\(x\\) holds</p>",
         "<p>\\frac{1}{2}</p>",
         "<p>see {numref}`fig`</p>",
+        "<p>| a | b | |—|—| | 1 | 2 |</p>",
         '<script src="https://cdn.example/x.js"></script>',
         '<link rel="stylesheet" href="//cdn.example/x.css">',
         "<script>fetch('https://cdn.example/x')</script>",
