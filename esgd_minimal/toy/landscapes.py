@@ -112,6 +112,21 @@ def wide_and_sharp(
     return energy
 
 
+def wide_and_sharp_gradient(
+    x: Array,
+    depths: tuple[float, float] = (2.0, 2.5),
+    widths: tuple[float, float] = (0.7, 0.2),
+    bowl: float = 0.05,
+) -> Array:
+    """The gradient of `wide_and_sharp`, written out."""
+    g = 4 * bowl * numpy.sum(x**2, axis=0) * x
+    for centre, depth, width in zip((-1.2, 1.2), depths, widths, strict=True):
+        away = numpy.array(x, dtype=float)
+        away[0] -= centre
+        g += depth / width**2 * numpy.exp(-numpy.sum(away**2, axis=0) / (2 * width**2)) * away
+    return g
+
+
 @dimensions(1)
 def valley_and_well(x: Array) -> Array:
     """One dimension, after Figure 2 of the paper: a wide valley (x = 3), a deeper sharp well (6.5), a plateau (8–10).

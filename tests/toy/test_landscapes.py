@@ -139,6 +139,12 @@ def test_hessians_are_the_closed_forms():
     [
         (landscapes.quadratic, landscapes.quadratic_gradient, {"curvatures": (0.3, 7.0)}),
         (landscapes.double_well, landscapes.double_well_gradient, {"barrier": 1.7, "tilt": -0.4}),
+        (landscapes.wide_and_sharp, landscapes.wide_and_sharp_gradient, {}),
+        (
+            landscapes.wide_and_sharp,
+            landscapes.wide_and_sharp_gradient,
+            {"depths": (1.0, 3.0), "widths": (0.5, 0.3), "bowl": 0.1},
+        ),
     ],
 )
 @pytest.mark.parametrize("d", [1, 2])
