@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import ceil, log, pi, sqrt
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from scipy.signal import fftconvolve
 from scipy.special import xlogy
 
@@ -120,22 +120,32 @@ def local_free_energy(local_entropy: np.ndarray, gamma: float, dimension: int, b
 def crossing_gamma(
     energy: Energy, grid: Grid, first: np.ndarray, bracket: tuple[float, float], beta: float = 1.0
 ) -> float:
-    """The scope γ at which −F has the same minimum over the grid points marked `first` as over the others.
+    """The scope γ at which −F is as low among the grid points marked `first`, a mask, as among the others.
 
     Raises:
-        ValueError: the deeper side is the same at both ends of the bracket.
+        ValueError: the same side is the lower one at both ends of the bracket.
     """
 
     def gap(log_gamma: float) -> float:
-        f = local_entropy_on_grid(energy, grid, np.exp(log_gamma), beta)
-        return f[first].max() - f[~first].max()
+        return highest(np.exp(log_gamma), first) - highest(np.exp(log_gamma), ~first)
+
+    def highest(gamma: float, side: np.ndarray) -> float:
+        on_grid = local_entropy_on_grid(energy, grid, gamma, beta)
+        best = grid.points[:, side][:, np.argmax(on_grid[side])]
+
+        def lowered(x: np.ndarray) -> tuple[float, np.ndarray]:
+            x = x[:, None]
+            f, slope = local_entropy(energy, x, gamma, grid, beta), local_gradient(energy, x, gamma, grid, beta)
+            return -f[0] / beta, slope[:, 0]
+
+        # The top lies between grid points; within a spacing of the best one.
+        near = [(u - h, u + h) for u, h in zip(best, grid.spacing, strict=True)]
+        return -beta * minimize(lowered, best, jac=True, method="L-BFGS-B", bounds=near).fun
 
     ends = np.log(bracket)
     if gap(ends[0]) * gap(ends[1]) > 0:
-        raise ValueError(
-            f"The same side is the deeper one both at gamma = {bracket[0]:g} and at gamma = {bracket[1]:g}."
-        )
-    return float(np.exp(brentq(gap, *ends, xtol=1e-10)))
+        raise ValueError(f"The same side is the lower one at gamma = {bracket[0]:g} and at gamma = {bracket[1]:g}.")
+    return float(np.exp(brentq(gap, *ends, xtol=1e-9)))
 
 
 def kernel_width(gamma: float, beta: float) -> float:

@@ -86,6 +86,12 @@ def test_log_product_where_the_plain_product_underflows():
     np.testing.assert_allclose(log_product(a, b), expected, rtol=1e-14)
 
 
+def test_log_product_does_again_what_lost_its_largest_term():
+    # In the plain product the second term is dropped, and the third, 1e15 times smaller, would stand for the sum.
+    a, b = np.array([[0.0, -346.0, -190.0]]), np.array([[-1000.0], [0.0], [-190.0]])
+    np.testing.assert_allclose(log_product(a, b), -346.0, rtol=1e-14)
+
+
 @pytest.mark.parametrize("beta", [1e-3, 1.0, 1e4])
 def test_nothing_overflows_from_hot_to_cold(beta):
     box = grid(landscapes.GALLERY["rosenbrock"].box, 129)
@@ -237,13 +243,25 @@ def test_crossing_gamma_balances_two_wells():
     box = grid(landscapes.GALLERY["wide_and_sharp"].box, 257)
     wide = box.points[0] < 0
     gamma = crossing_gamma(landscapes.wide_and_sharp, box, wide, (0.5, 500.0))
-    best = []
+    lead = []
     for factor in (0.9, 1.0, 1.1):
-        f = local_entropy_on_grid(landscapes.wide_and_sharp, box, factor * gamma)
-        best.append(f[wide].max() - f[~wide].max())
-    assert best[0] > 1e-3 and abs(best[1]) < 1e-8 and best[2] < -1e-3
-    with pytest.raises(ValueError, match="same side"):
-        crossing_gamma(landscapes.wide_and_sharp, box, wide, (0.5, 0.6))
+        # Along the axis of symmetry, on a finer comb than the grid.
+        x = (
+            np.array([np.linspace(-1.25, -1.0, 251), np.zeros(251)]),
+            np.array([np.linspace(1.1, 1.25, 151), np.zeros(151)]),
+        )
+        wide_top, sharp_top = (local_entropy(landscapes.wide_and_sharp, u, factor * gamma, box).max() for u in x)
+        lead.append(wide_top - sharp_top)
+    assert lead[0] > 1e-2 and abs(lead[1]) < 1e-4 and lead[2] < -1e-2
+    finer = grid(landscapes.GALLERY["wide_and_sharp"].box, 385)
+    again = crossing_gamma(landscapes.wide_and_sharp, finer, finer.points[0] < 0, (0.5, 500.0))
+    assert abs(again / gamma - 1) < 1e-5
+
+
+def test_crossing_gamma_needs_a_bracket():
+    box = grid(landscapes.GALLERY["wide_and_sharp"].box, 65)
+    with pytest.raises(ValueError, match="same side is the lower one"):
+        crossing_gamma(landscapes.wide_and_sharp, box, box.points[0] < 0, (0.5, 0.6))
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
@@ -260,14 +278,15 @@ def test_points_must_fit_the_grid(x):
         local_entropy(landscapes.quadratic, x, 1.0, TWO_D)
 
 
-@pytest.mark.parametrize("function", [local_entropy_on_grid, local_entropy_by_fft, local_mean_on_grid])
+@pytest.mark.parametrize("function", [local_entropy_on_grid, local_mean_on_grid])
 def test_a_grid_too_coarse_says_which_would_do(function):
     box = ((-3.0, 3.0), (-1.0, 1.0))
-    with pytest.raises(ValueError, match="n = 191 points a side would do"):
-        function(landscapes.quadratic, grid(box, 189), 1000.0)
-    with pytest.raises(ValueError, match="n = 191"):
-        local_entropy(landscapes.quadratic, np.zeros((2, 1)), 1000.0, grid(box, 189))
-    assert np.isfinite(local_entropy_on_grid(landscapes.quadratic, grid(box, 191), 1000.0)).all()
+    for gamma, n in ((1000.0, 191), (1010.0, 193)):
+        with pytest.raises(ValueError, match=f"n = {n} points a side would do"):
+            function(landscapes.quadratic, grid(box, n - 2), gamma)
+        with pytest.raises(ValueError, match=f"n = {n}"):
+            local_entropy(landscapes.quadratic, np.zeros((2, 1)), gamma, grid(box, n - 2))
+        assert np.isfinite(function(landscapes.quadratic, grid(box, n), gamma)).all()
 
 
 def test_an_energy_that_is_not_finite_says_where():

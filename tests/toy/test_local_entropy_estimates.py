@@ -60,6 +60,13 @@ def test_standard_error_of_thermodynamic_integration_is_the_spread_over_seeds():
     assert 0.45 < means.std(ddof=1) / errors.mean() < 1.55
 
 
+def test_standard_error_of_the_langevin_gradient_is_the_spread_over_seeds():
+    runs = [gradient_estimate(landscapes.quadratic_gradient, 2.0, 1.5, seed) for seed in range(20)]
+    means, errors = np.array(runs).swapaxes(0, 1)
+    # Six numbers from 20 seeds have a spread known to 7 %; five of them.
+    assert 0.65 < np.mean(means.std(axis=0, ddof=1) / errors.mean(axis=0)) < 1.35
+
+
 def test_a_step_too_long_for_thermodynamic_integration_is_refused():
     with pytest.raises(ValueError, match="accepted somewhere; try"):
         thermodynamic_integration(
