@@ -25,7 +25,7 @@ COARSE = 0.1  # how far log Z may be from its value on every second point
 
 
 def log_integral(values: np.ndarray, grid: Grid, beta: float) -> float:
-    """log ∫ exp(−β f) by the trapezoid rule, for the energies f at the grid's points."""
+    """log ∫ exp(−β f) by the trapezoid rule, from f at the grid's points."""
     return float(logsumexp(-beta * values, b=grid.weights))
 
 
@@ -176,8 +176,7 @@ def _log_det_hessian(energy: Energy, x: np.ndarray) -> float:
     curvatures = np.linalg.eigvalsh(hessian(energy)(x))
     if curvatures[0] <= 1e-9 * curvatures[-1]:
         raise ValueError(
-            f"Laplace's approximation needs a minimum that curves up in all directions; "
-            f"the curvatures at {_point(x)} are {_point(curvatures)}."
+            f"Laplace's approximation needs positive curvatures; at {_point(x)} they are {_point(curvatures)}."
         )
     return float(np.sum(np.log(curvatures)))
 
@@ -199,8 +198,7 @@ def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[float, np.ndarray, 
     if sum(tails.values()) > LOST:
         (axis, edge), most = max(tails.items(), key=lambda item: item[1])
         raise ValueError(
-            f"The box is too small at beta = {beta:g}: of the mass inside it, {most:.1%} as much lies "
-            f"beyond x_{axis} = {edge:g}; move that side outwards, or raise beta."
+            f"The box is too small at beta = {beta:g}: {most:.1%} of its mass again lies beyond x_{axis} = {edge:g}."
         )
     return floor, excess, log_z
 

@@ -374,7 +374,7 @@ def test_steep_walls_around_a_flat_bottom():
 def test_a_box_that_cuts_off_the_measure(beta):
     g = grid(((-2.2 / beta**0.5, 30.0 / beta**0.5), (-8.0 / beta**0.5, 8.0 / beta**0.5)), 129)
     energy = lambda x: 0.5 * np.sum(x**2, axis=0)  # noqa: E731
-    with pytest.raises(ValueError, match=rf"beyond x_0 = {-2.2 / beta**0.5:g};"):
+    with pytest.raises(ValueError, match=rf"beyond x_0 = {-2.2 / beta**0.5:g}\."):
         gibbs.mean_energy(energy, g, beta)
 
 
@@ -395,7 +395,7 @@ def test_basins_that_do_not_cross():
 
 def test_laplace_needs_curvature():
     for energy, x in ((landscapes.ring, [1.0, 0.0]), (quartic, [0.0]), (landscapes.kink, [0.0, 0.0])):
-        with pytest.raises(ValueError, match="curves up in all directions; the curvatures at"):
+        with pytest.raises(ValueError, match="needs positive curvatures; at"):
             gibbs.laplace_log_partition(energy, x, 1.0)
     shallow_and_sharp = lambda x: landscapes.wide_and_sharp(x, depths=(2.5, 2.0))  # noqa: E731
     with pytest.raises(ValueError, match="never hold equal mass"):
