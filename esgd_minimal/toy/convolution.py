@@ -54,7 +54,7 @@ def _exp(logs: np.ndarray) -> np.ndarray:
 
 
 def log_convolve(logs: np.ndarray, grid: Grid, width: float) -> np.ndarray:
-    """log ∫ exp(logs(x') − |x − x'|² / 2w²) dx' at every grid point x, from the logs at every grid point x'.
+    """log ∫ exp(logs(x') − |x − x'|² / 2w²) dx' at every grid point x.
 
     Raises:
         ValueError: the grid does not resolve the width.

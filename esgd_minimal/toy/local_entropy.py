@@ -67,7 +67,10 @@ def classical_entropy(energy: Energy, x: np.ndarray, gamma: float, grid: Grid, b
 
 
 def local_entropy_on_grid(energy: Energy, grid: Grid, gamma: float, beta: float = 1.0) -> np.ndarray:
-    """F(x, γ) at every grid point, by separable convolution: shape (n_1, …, n_d). Raises as `local_entropy`."""
+    """F(x, γ) at every grid point, by separable convolution.
+
+    Shape (n_1, …, n_d). Raises as `local_entropy`.
+    """
     width = kernel_width(gamma, beta)
     return log_convolve(-beta * evaluate(energy, grid), grid, width)
 
@@ -110,9 +113,9 @@ def local_entropy_by_fft(energy: Energy, grid: Grid, gamma: float, beta: float =
 
 
 def local_free_energy(local_entropy: np.ndarray, gamma: float, dimension: int, beta: float = 1.0) -> np.ndarray:
-    """−F/β in the units of f, with the constant that lets a flat f ≡ c have the value c.
+    """−F/β in the units of f, so that a flat f ≡ c has the value c.
 
-    It is −(1/β) log of the mean of exp(−β f) under a Gaussian of variance 1/(βγ) around x.
+    −(1/β) log of the mean of exp(−β f) under a Gaussian of variance 1/(βγ).
     """
     return (0.5 * dimension * log(2 * pi / (beta * gamma)) - local_entropy) / beta
 
