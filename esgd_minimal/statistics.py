@@ -18,7 +18,7 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
     def __format__(self, spec: str) -> str:
-        return f"{self.mean:{spec}} ± {self.half_width:{spec}}"
+        return f"{self.mean:{spec}} ± {self.half_width:{spec}}".replace("-", "−")
 
 
 def mean_interval(values, confidence: float = 0.95) -> Interval:

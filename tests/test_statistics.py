@@ -13,6 +13,7 @@ def test_a_worked_example():
     assert_allclose(interval.high - 3, 2.776445 * np.sqrt(2.5 / 5), rtol=1e-6)
     assert_allclose(3 - interval.low, interval.half_width)
     assert f"{interval:.2f}" == "3.00 ± 1.96"
+    assert f"{mean_interval([-1, -2, -3, -4, -5]):.1f}" == "−3.0 ± 2.0"
 
 
 def test_it_is_scipys_t_test_read_backwards():

@@ -138,7 +138,7 @@ def norm(networks: Networks) -> Tensor:
 
 @torch.no_grad()
 def displaced(networks: Networks, distance: float | Tensor, seed: int = 0) -> Networks:
-    """A copy in which each network has gone `distance` (a number, or one for each) in a random direction."""
+    """A copy, each network gone `distance` (one number, or one each) in a random direction."""
     moved = copy.deepcopy(networks)
     generator = torch.Generator().manual_seed(seed)
     direction = [torch.randn(p.shape, generator=generator) for p in moved.parameters()]

@@ -34,7 +34,8 @@ class EntropySGD(Optimizer):
     Args:
         params: parameters, or groups of them, as for any optimizer.
         lr: η of x ← x − η (x − μ). At 1, the paper's first value (§5), x becomes μ.
-        langevin_lr: η′, the step of the chain. The paper's text keeps it between 0.1 and 1 (§4.2).
+        langevin_lr: η′, the step of the chain. The paper's text keeps it between 0.1 and 1 (§4.2), with momentum.
+            Without it, 1 did best on the digits of chapter 1, of 0.1, 0.2, 0.5, 1 and 2.
         langevin_steps: L, the length of the chain. Paper: 5 to 20 (§4.2).
         gamma: γ₀, the pull back to x at the first outer step. Paper: 1e-4 on MNIST, 0.03 on CIFAR-10 (§5).
         scoping: γ₁ of γ(t) = γ₀ (1 + γ₁)^t, t counting outer steps. Paper: 1e-3 (§5).
@@ -102,18 +103,27 @@ class EntropySGD(Optimizer):
         return loss
 
     def _langevin_step(self, p: Tensor, group: dict[str, Any]) -> None:
-        """x′ ← x′ − η′ (∇f(x′) − γ (x − x′)) + √η′ ε ξ;  μ ← (1 − α) μ + α x′  (lines 4 to 6 of Algorithm 1)."""
+        """Lines 4 to 6 of Algorithm 1:
+
+        x′ ← x′ − η′ (∇f(x′) − γ (x − x′)) + √η′ ε ξ
+        μ ← (1 − α) μ + α x′
+        """
         state = self.state[p]
         if not state:
             state["x"], state["mu"] = p.clone(), p.clone()
+        x, mu, langevin_lr = state["x"], state["mu"], group["langevin_lr"]
         gamma = group["gamma"] * (1 + group["scoping"]) ** self._run["outer"]
-        p.add_(p.grad - gamma * (state["x"] - p), alpha=-group["langevin_lr"])
+        p.sub_(p.grad - gamma * (x - p), alpha=langevin_lr)
         if group["noise"] > 0:
-            p.add_(self._draw(p), alpha=math.sqrt(group["langevin_lr"]) * group["noise"])
-        state["mu"].mul_(1 - group["averaging"]).add_(p, alpha=group["averaging"])
+            p.add_(self._draw(p), alpha=math.sqrt(langevin_lr) * group["noise"])
+        mu.mul_(1 - group["averaging"]).add_(p, alpha=group["averaging"])
 
     def _outer_step(self, p: Tensor, group: dict[str, Any]) -> None:
-        """x ← x − η (x − μ), and the next chain starts there: x′, μ ← x  (line 7 as in §4.3, then line 1)."""
+        """Line 7 as in §4.3, then line 1 for the next chain:
+
+        x ← x − η (x − μ)
+        x′, μ ← x
+        """
         x, mu = self.state[p]["x"], self.state[p]["mu"]
         x.sub_(x - mu, alpha=group["lr"])
         p.copy_(x)
