@@ -63,9 +63,25 @@ def test_the_area_of_a_well_tends_to_its_ellipse_in_proportion_to_the_rise(name)
         assert errors[0] / errors[1] == pytest.approx(10, rel=0.05)
 
 
-def test_a_rise_over_the_rim_is_refused():
+@pytest.mark.parametrize(("name", "minimum", "rise"), [("double_well", [1.0, 0.0], 1.5), ("plateau", [0.0, 0.0], 3.1)])
+def test_a_rise_over_the_rim_is_refused(name, minimum, rise):
+    """Over the barrier the energy falls again before it has risen so far; up to the plateau it only stops rising."""
     with pytest.raises(ValueError, match="take a smaller rise"):
-        level_radius(GALLERY["double_well"].energy, np.array([1.0, 0.0]), 1.5, directions(64))
+        level_radius(GALLERY[name].energy, np.array(minimum), rise, directions(64))
+
+
+def test_eigenvectors_are_columns():
+    """In three dimensions: a 2 × 2 matrix of eigenvectors may happen to be symmetric."""
+    matrix = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.7], [0.5, -0.7, 1.0]])
+    eigenvalues, axes = curvatures(
+        lambda x: 0.5 * sum(matrix[i, j] * x[i] * x[j] for i in range(3) for j in range(3)), np.ones((3, 2))
+    )
+    assert_allclose(matrix @ axes[..., 1], axes[..., 1] * eigenvalues[:, 1], atol=1e-12)
+
+
+def test_stationary_points_close_together_are_told_apart():
+    points = stationary_points(lambda x: 50 * (x[0] ** 2 - 4e-4) ** 2 + x[1] ** 2, ((-0.1, 0.1), (-0.1, 0.1)))
+    assert_allclose(np.sort(points[0]), [-0.02, 0, 0.02], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "counts"), [("himmelblau", (4, 4, 1)), ("double_well", (2, 1, 0))])
