@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from esgd_minimal.toy import landscapes
-from esgd_minimal.toy.grids import grid
+from esgd_minimal.toy.grids import Grid, grid
 from esgd_minimal.toy.local_entropy import crossing_gamma, local_entropy
 
 
@@ -31,7 +31,7 @@ def check_crossing(gamma: float) -> str:
 def check_estimator(estimate: Callable) -> str:
     """Does estimate(energy, x, gamma, beta, rng) return the local entropy F(x, γ) at a single place x, shape (d,)?"""
     line, plane = grid(((-6.0, 6.0),), 601), grid(((-6.0, 6.0), (-6.0, 6.0)), 241)
-    cases = [
+    cases: list[tuple[landscapes.Energy, np.ndarray, float, float, Grid]] = [
         (landscapes.double_well, np.array([0.4]), 3.0, 1.0, line),
         (landscapes.double_well, np.array([0.4]), 3.0, 2.0, line),
         (landscapes.quadratic, np.array([0.5, -0.2]), 2.0, 0.5, plane),

@@ -8,7 +8,6 @@ exponentials are kept as logarithms throughout.
 from math import ceil
 
 import numpy as np
-from scipy.special import logsumexp
 
 from esgd_minimal.toy.grids import Grid
 
@@ -43,9 +42,14 @@ def log_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     lost = np.argwhere(product < DROPPED * 1e20)
     product[tuple(lost.T)] = 1.0
     result = np.log(product) + row + column
+    columns = np.ascontiguousarray(b.T)
     for block in np.array_split(lost, ceil(len(lost) * a.shape[1] / LARGEST_BLOCK) or 1):
         i, j = block.T
-        result[i, j] = logsumexp(a[i] + b[:, j].T, axis=1)
+        terms = a[i] + columns[j]
+        top = terms.max(axis=1, keepdims=True)
+        terms -= top
+        # In place: scipy.special.logsumexp takes four times as long.
+        result[i, j] = np.log(np.exp(terms, out=terms).sum(axis=1)) + top[:, 0]
     return result
 
 
