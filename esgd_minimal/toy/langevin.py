@@ -31,10 +31,10 @@ def langevin(
     record_every: int = 1,
     burn_in: int = 0,
 ) -> np.ndarray:
-    """Unadjusted Langevin chains: x ← x − η ∇f(x) + √(2η/β) ξ, with ξ standard normal.
+    """Unadjusted Langevin chains: x ← x − η ∇f(x) + √(2η/β) ξ, ξ normal.
 
-    Welling and Teh's (2011) stochastic-gradient Langevin dynamics is the same function of a `noisy`
-    gradient, and β = ∞ is gradient descent.
+    Stochastic-gradient Langevin dynamics (Welling and Teh, 2011) is this with
+    a `noisy` gradient, and β = ∞ is gradient descent.
 
     Args:
         gradient: ∇f, (d, n) → (d, n).
@@ -50,18 +50,18 @@ def langevin(
         The positions kept, (records, d, n); the start is not among them.
 
     Raises:
-        ChainDiverged: a chain ran away; the message says when, how many, and which step to try.
-        ValueError: an argument has the wrong shape, sign, or size, or not exactly one of rng, draws is given.
+        ChainDiverged: a chain ran away; it says when, and which step to try.
+        ValueError: an argument has the wrong shape, sign, or size, or rng and
+            draws are both given or both missing.
     """
     x, samples = _start(x0, step, n_steps, beta, record_every, burn_in)
     scale = np.sqrt(2 * step / beta)
     move = np.empty_like(x)
-    # In place and with no copies: with many chains the normals are nearly all of the cost.
-    with np.errstate(over="ignore", invalid="ignore"):  # a chain that diverges is reported below
+    # In place: with many chains the normals are nearly all of the cost.
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported
         for k, xi in enumerate(_normals(x.shape, n_steps, rng, draws), start=1):
             slope = gradient(x)
-            if np.shape(slope) != x.shape:
-                raise ValueError(f"The gradient must keep the shape of the points, {x.shape}; got {np.shape(slope)}.")
+            _check_shape(slope, x)
             x -= np.multiply(slope, step, out=move)
             x += np.multiply(xi, scale, out=move)
             if not np.vdot(x, x) < FAR**2:
@@ -101,6 +101,7 @@ def metropolis(
     if not scale > 0:
         raise ValueError(f"Metropolis's rule needs a finite beta; got {beta}.")
     f, slope = energy(x), gradient(x)
+    _check_shape(slope, x)
     if not np.all(np.isfinite(f)):
         raise ValueError(f"A chain must start where the energy is finite; it is {f[~np.isfinite(f)][0]} at a start.")
     accepted = np.zeros(x.shape[1])
@@ -148,6 +149,11 @@ def _start(
     if not 1 <= record_every <= n_steps - burn_in:
         raise ValueError(f"record_every must lie between 1 and the {n_steps - burn_in} steps left; got {record_every}.")
     return x, np.empty(((n_steps - burn_in) // record_every, *x.shape))
+
+
+def _check_shape(slope: np.ndarray, x: np.ndarray) -> None:
+    if np.shape(slope) != x.shape:
+        raise ValueError(f"The gradient must keep the shape of the points, {x.shape}; got {np.shape(slope)}.")
 
 
 def _normals(
