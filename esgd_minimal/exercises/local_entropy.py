@@ -12,8 +12,8 @@ from esgd_minimal.toy.local_entropy import crossing_gamma, local_entropy
 def check_crossing(gamma: float) -> str:
     """Is this the scope at which the two wells of `wide_and_sharp` have the same local entropy (β = 1)?"""
     wells = landscapes.GALLERY["wide_and_sharp"]
-    box = grid(wells.box, 193)
-    exact = crossing_gamma(wells.energy, box, box.points[0] < 0, bracket=(1.0, 500.0))
+    box = grid(wells.box, 129)
+    exact = crossing_gamma(wells.energy, box, box.points[0] < 0, bracket=(1.0, 300.0))
     if not (np.isfinite(gamma) and gamma > 0):
         return "A scope is a positive number."
     off = gamma / exact - 1
