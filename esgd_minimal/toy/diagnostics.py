@@ -37,7 +37,6 @@ def effective_sample_size(chains: np.ndarray) -> float:
     within, total = _variances(chains)
     spread = np.var(chains, axis=0, ddof=1)[None, :] * autocorrelation(chains)
     rho = 1 - (within - np.mean(spread, axis=1)) / total
-    rho[0] = 1
     pairs = rho[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
     ends = np.flatnonzero(pairs <= 0)
     pairs = np.minimum.accumulate(pairs[: ends[0]] if len(ends) else pairs)
