@@ -71,12 +71,20 @@ def quadratic_estimate(
     return powers @ weights, langevin_lr * noise**2 * np.sum(np.square(passed_on), axis=0)
 
 
+def quadratic_error(
+    curvature: float, gamma: float, weights: np.ndarray, *, langevin_lr: float, noise: float, distance: float
+) -> float:
+    """√(b² |x − ⟨x'⟩|² + Var μ), the root mean squared error of μ along one direction; `distance` is |x − ⟨x'⟩|."""
+    kept, variance = quadratic_estimate(np.array([curvature]), gamma, weights, langevin_lr=langevin_lr, noise=noise)
+    return float(np.sqrt(kept[0] ** 2 * distance**2 + variance[0]))
+
+
 def best_weights(
     curvature: float, gamma: float, langevin_steps: int, *, langevin_lr: float, noise: float, distance: float
 ) -> np.ndarray:
-    """The weights, of sum 1, with the least mean squared error of μ along one direction, shape (L + 1,).
+    """The weights, of sum 1, with the least `quadratic_error`, shape (L + 1,).
 
-    `distance` is |x − ⟨x'⟩| there, which no loop knows: this is a bound for what averaging can do, not a recipe.
+    They need |x − ⟨x'⟩|, which no loop knows: this is a bound for what averaging can do, not a recipe.
     """
     a = 1 - langevin_lr * (curvature + gamma)
     steps = np.arange(langevin_steps + 1)

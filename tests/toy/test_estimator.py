@@ -12,6 +12,7 @@ from esgd_minimal.toy.estimator import (
     best_weights,
     estimated_mean,
     noise_for,
+    quadratic_error,
     quadratic_estimate,
     uniform_weights,
 )
@@ -109,11 +110,12 @@ def test_a_long_loop_with_slow_averaging_finds_the_mean_and_with_alpha_one_the_s
     st.floats(0.1, 5), st.floats(0.1, 3), st.integers(1, 25), st.floats(0.01, 0.1), st.floats(0.1, 2), st.floats(0.1, 3)
 )
 def test_no_weights_do_better_than_the_best(curvature, gamma, steps, lr, noise, distance):
-    def error(weights):
-        kept, variance = quadratic_estimate([curvature], gamma, weights, langevin_lr=lr, noise=noise)
-        return kept[0] ** 2 * distance**2 + variance[0]
+    setting = {"langevin_lr": lr, "noise": noise, "distance": distance}
 
-    best = best_weights(curvature, gamma, steps, langevin_lr=lr, noise=noise, distance=distance)
+    def error(weights):
+        return quadratic_error(curvature, gamma, weights, **setting)
+
+    best = best_weights(curvature, gamma, steps, **setting)
     assert_allclose(best.sum(), 1, rtol=1e-9)
     least = error(best)
     rng = np.random.default_rng(steps)
@@ -123,3 +125,13 @@ def test_no_weights_do_better_than_the_best(curvature, gamma, steps, lr, noise, 
         rivals.append(best + push - push.mean())
     for rival in rivals:
         assert error(rival) >= least * (1 - 1e-9)
+
+
+def test_the_error_is_bias_and_spread_together():
+    rng = np.random.default_rng(3)
+    mu = estimated_mean(quadratic_gradient, np.full((1, 50_000), 1.8), GAMMA, **LOOP, noise=0.7, rng=rng)
+    distance = 1.8 / (1 + GAMMA)
+    squares = (mu[0] - GAMMA * distance) ** 2
+    expected = quadratic_error(1.0, GAMMA, averaging_weights(0.3, 12), langevin_lr=0.07, noise=0.7, distance=distance)
+    z = (squares.mean() - expected**2) / (squares.std() / np.sqrt(len(squares)))
+    assert abs(z) < stats.norm.isf(FALSE_ALARM / 2)
