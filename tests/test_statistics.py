@@ -18,7 +18,7 @@ def test_a_worked_example():
 
 def test_it_is_scipys_t_test_read_backwards():
     """The 1 − p interval of a paired difference has 0 at one end, p being the p-value of the paired t test."""
-    a, b = [*np.random.default_rng(0).normal(size=(2, 8)), [0.5], [0.0]]
+    a, b = np.random.default_rng(0).normal([[0.5], [0.0]], 1.0, size=(2, 8))
     p = stats.ttest_rel(a, b).pvalue
     interval = paired_difference(a, b, confidence=1 - p)
     assert min(abs(interval.low), abs(interval.high)) < 1e-12
@@ -43,7 +43,7 @@ def test_the_interval_covers_as_often_as_it_says():
 
 def test_pairing_removes_what_both_share():
     shared = np.array([10.0, -20.0, 30.0, 0.0])
-    interval = paired_difference([*shared, 1.0, 1.1, 0.9, 1.0], shared)
+    interval = paired_difference(shared + np.array([1.0, 1.1, 0.9, 1.0]), shared)
     assert interval.mean == pytest.approx(1.0) and 0 < interval.half_width < 0.2
 
 

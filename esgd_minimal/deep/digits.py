@@ -137,13 +137,14 @@ def norm(networks: Networks) -> Tensor:
 
 
 @torch.no_grad()
-def displaced(networks: Networks, distance: float | Tensor, seed: int = 0) -> Networks:
-    """A copy, each network gone `distance` (one number, or one each) in a random direction."""
+def displaced(networks: Networks, distance: float | Tensor, seed: int) -> Networks:
+    """A copy, each network gone `distance` (one, or one each) in a random direction."""
     moved = copy.deepcopy(networks)
+    weights = list(moved.parameters())
     generator = torch.Generator().manual_seed(seed)
-    direction = [torch.randn(p.shape, generator=generator) for p in moved.parameters()]
+    direction = [torch.randn(p.shape, generator=generator) for p in weights]
     scale = (distance / _length(direction)).reshape(-1, 1, 1)
-    for p, d in zip(moved.parameters(), direction, strict=True):
+    for p, d in zip(weights, direction, strict=True):
         p.add_(scale * d)
     return moved
 

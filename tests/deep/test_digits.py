@@ -60,6 +60,14 @@ def test_a_networks_start_depends_on_its_seed_alone():
     assert not torch.equal(many.w1[0], many.w1[1])
 
 
+def test_the_first_weights_have_the_variance_asked_for():
+    """A mean of n squared normals has relative error √(2/n); 1e-6 each, and a factor 2 is 21 of them or more."""
+    networks = digits.Networks(SEEDS)
+    for w, variance in ((networks.w1, 2 / 64), (networks.w2, 1 / 32)):
+        z = (w.square().mean().item() / variance - 1) / (2 / w.numel()) ** 0.5
+        assert abs(z) < 4.9
+
+
 @pytest.mark.parametrize(
     "make", [lambda p: torch.optim.SGD(p, lr=0.2), lambda p: EntropySGD(p, langevin_lr=0.2, langevin_steps=5, noise=0)]
 )
@@ -128,6 +136,7 @@ def test_random_labels_belong_to_each_seed(parts):
     drawn = digits.with_random_labels(parts[0], SEEDS)
     assert drawn.labels.shape == (3, 500)
     assert torch.equal(drawn.labels[2], digits.with_random_labels(parts[0], [4]).labels[0])
+    assert not torch.equal(drawn.labels[0], drawn.labels[1])
     # Right by accident is binomial(1500, 0.1): 150 ± 5 · 11.6, at 1e-6 (two-sided).
     assert 92 < (drawn.labels == parts[0].labels).sum() < 208
     assert digits.error(digits.Networks(SEEDS), drawn).shape == (3,)
@@ -142,6 +151,6 @@ def test_a_displacement_has_the_length_asked_for(parts):
         length = sum(s.square().flatten(1).sum(1) for s in step).sqrt()
         assert torch.allclose(length, torch.as_tensor(distance).expand(3), rtol=1e-4)
     assert all(torch.equal(p, b) for p, b in zip(networks.parameters(), before, strict=True))
-    assert torch.equal(digits.displaced(networks, 0.0).w1, networks.w1)
+    assert torch.equal(digits.displaced(networks, 0.0, seed=1).w1, networks.w1)
     again, other = digits.displaced(networks, 0.7, seed=1), digits.displaced(networks, 0.7, seed=2)
     assert not torch.equal(again.w1, other.w1)
