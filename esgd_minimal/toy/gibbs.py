@@ -16,8 +16,8 @@ from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 from scipy.special import logsumexp, softmax
 
-from esgd_minimal.toy.grids import Grid
-from esgd_minimal.toy.grids import grid as make_grid
+from esgd_minimal.toy.grids import Grid, evaluate
+from esgd_minimal.toy.grids import evaluate, grid as make_grid
 from esgd_minimal.toy.landscapes import Energy, hessian
 
 LOST = 0.01  # the part of the measure that may lie outside the box
@@ -96,7 +96,7 @@ def basins(energy: Energy, grid: Grid) -> np.ndarray:
     Raises:
         ValueError: the energy is not finite somewhere on the grid.
     """
-    values = _values(energy, grid)
+    values = evaluate(energy, grid)
     spacing = np.reshape(grid.spacing, (-1, *[1] * grid.dimension))
     slope = np.reshape(np.gradient(values, *grid.axes, edge_order=2), (grid.dimension, *grid.shape))
     length = np.sqrt(np.sum(slope**2, axis=0))
@@ -187,7 +187,7 @@ def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[float, np.ndarray, 
     Raises a ValueError that says why, where the grid will not do.
     """
     _check_beta(beta)
-    values = _values(energy, grid)
+    values = evaluate(energy, grid)
     floor = float(np.min(values))
     excess = values - floor
     log_z = log_integral(excess, grid, beta)
@@ -206,16 +206,6 @@ def _solve(energy: Energy, grid: Grid, beta: float) -> tuple[float, np.ndarray, 
 def _check_beta(beta: float) -> None:
     if not (np.isfinite(beta) and beta > 0):
         raise ValueError(f"The inverse temperature beta must be positive and finite; got {beta}.")
-
-
-def _values(energy: Energy, grid: Grid) -> np.ndarray:
-    values = np.asarray(energy(grid.points), dtype=float)
-    if values.shape != grid.shape:
-        raise ValueError(f"The energy must map points of shape (d, …) to (…); on {grid.shape} it gave {values.shape}.")
-    if not np.all(np.isfinite(values)):
-        where = np.argmin(np.isfinite(values))
-        raise ValueError(f"The energy is {values.flat[where]} at x = {_point(_columns(grid)[:, where])}.")
-    return values
 
 
 def _columns(grid: Grid) -> np.ndarray:
@@ -252,7 +242,7 @@ def _enough(energy: Energy, grid: Grid, beta: float) -> int:
     n = max(grid.shape)
     while n**grid.dimension < 4e6:
         finer = make_grid(grid.box, n)
-        values = _values(energy, finer)
+        values = evaluate(energy, finer)
         halvings = _halvings(energy, values - np.min(values), finer, beta)
         if halvings == 0:
             break

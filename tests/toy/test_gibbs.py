@@ -332,7 +332,7 @@ def test_an_energy_that_is_not_finite_is_told_with_its_place():
     g = grid(((-2.0, 2.0), (-1.0, 1.0)), 9)
     energy = lambda x: numpy.where((x[0] == 0.5) & (x[1] == -0.25), numpy.nan, tilted(x))  # noqa: E731
     for refuses in (lambda: gibbs.density(energy, g, 1.0), lambda: gibbs.basins(energy, g)):
-        with pytest.raises(ValueError, match=re.escape("The energy is nan at x = (0.5, -0.25).")):
+        with pytest.raises(ValueError, match=re.escape("The energy is nan at x = (0.5, -0.25); take a smaller box.")):
             refuses()
 
 
