@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp, softmax
 
 from esgd_minimal.toy.grids import Grid, evaluate
-from esgd_minimal.toy.grids import evaluate, grid as make_grid
+from esgd_minimal.toy.grids import grid as make_grid
 from esgd_minimal.toy.landscapes import Energy, hessian
 
 LOST = 0.01  # the part of the measure that may lie outside the box
