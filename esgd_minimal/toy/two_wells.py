@@ -15,7 +15,7 @@ from esgd_minimal.toy.landscapes import Array, dimensions
 
 
 @dimensions(1)
-def two_wells(x: Array, depth: float = 4.0, barrier: float = 4.0, half: float = 1.0, width: float = 0.2) -> Array:
+def round_wells(x: Array, depth: float = 4.0, barrier: float = 4.0, half: float = 1.0, width: float = 0.2) -> Array:
     """Gaussian wells at ±half: h (1 − exp(−(|x| − half)²/2 width²)), h = barrier between them, depth outside.
 
     The knobs broadcast against x[0], so that one call does for many landscapes.
