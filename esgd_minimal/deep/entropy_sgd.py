@@ -136,7 +136,7 @@ class EntropySGD(Optimizer):
         if self._run["generator_state"] is None:
             generator.manual_seed(self._run["seed"])
         else:
-            generator.set_state(self._run["generator_state"])
+            generator.set_state(self._run["generator_state"].cpu())
         draw = torch.randn(p.shape, generator=generator, dtype=p.dtype, device=device)
         self._run["generator_state"] = generator.get_state()
         return draw.to(p.device)
