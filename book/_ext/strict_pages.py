@@ -6,7 +6,9 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 from sphinx.errors import ExtensionError
 
-MARKUP = re.compile(r"\$[^\s\d]|\$\$|\\\(|\\\[|\\begin\{|\\[a-zA-Z]{2,}\b|\{[a-z:]+\}`|^:::|```|\|\s*:?[-–—]", re.MULTILINE)
+MARKUP = re.compile(
+    r"\$[^\s\d]|\$\$|\\\(|\\\[|\\begin\{|\\[a-zA-Z]{2,}\b|\{[a-z:]+\}`|^:::|```|\|\s*:?[-–—]", re.MULTILINE
+)
 LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "video": "src"}
 PASSIVE = {"canonical", "next", "prev", "search", "index", "license", "author", "alternate"}
 
