@@ -3,7 +3,8 @@
     python -m pytest tests/benchmarks/test_langevin_speed.py -m benchmark --benchmark-enable
 
 The floor and the chains are timed in turn, in CPU time, so that both see the same machine and other work on it
-counts little; `ratio` is the best time of the chains over the best of the floor. Goals at 100,000 chains: 1.3 with the gradient written out, 3 by autograd.
+counts little; `ratio` is the best time of the chains over the best of the floor. Goals at 100,000 chains: 1.3 with
+the gradient written out, 3 by autograd. JAX, where it is installed, is timed by the wall clock: it uses all cores.
 """
 
 import time
