@@ -95,7 +95,7 @@ SHIFTED = """
 import sys
 import numpy as np
 real, shift = np.random.default_rng, int(sys.argv[2])
-np.random.default_rng = lambda seed=None: real(seed if seed is None else seed + shift)
+np.random.default_rng = lambda seed=None: real(seed + shift if isinstance(seed, int) else seed)
 source = open(sys.argv[1], encoding="utf-8").read()
 exec(compile(source, sys.argv[1], "exec"), {"__name__": "__main__"})
 """
