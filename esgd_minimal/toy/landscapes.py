@@ -142,20 +142,34 @@ def valley_and_well(x: Array) -> Array:
     return 6.0 - valley - well + walls
 
 
+# Height, three coefficients of the quadratic form in the exponent, and the centre, for each of the four terms.
+MULLER_BROWN = (
+    (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
+    (-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
+    (-170.0, -6.5, 11.0, -6.5, -0.5, 1.5),
+    (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
+)
+
+
 @dimensions(2)
 def muller_brown(x: Array, scale: float = 0.05) -> Array:
     """Müller and Brown's (1979) reaction surface, times `scale`: three minima, and a bent path between them."""
-    terms = (
-        (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
-        (-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
-        (-170.0, -6.5, 11.0, -6.5, -0.5, 1.5),
-        (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
-    )
     energy = np.zeros(np.shape(x)[1:])
-    for height, a, b, c, u, v in terms:
+    for height, a, b, c, u, v in MULLER_BROWN:
         du, dv = x[0] - u, x[1] - v
         energy = energy + height * np.exp(a * du**2 + b * du * dv + c * dv**2)
     return scale * energy
+
+
+def muller_brown_gradient(x: Array, scale: float = 0.05) -> Array:
+    """The gradient of `muller_brown`, written out."""
+    g = numpy.zeros(numpy.shape(x))
+    for height, a, b, c, u, v in MULLER_BROWN:
+        du, dv = x[0] - u, x[1] - v
+        term = scale * height * numpy.exp(a * du**2 + b * du * dv + c * dv**2)
+        g[0] += term * (2 * a * du + b * dv)
+        g[1] += term * (b * du + 2 * c * dv)
+    return g
 
 
 @dimensions(2)

@@ -2,6 +2,7 @@
 
 Every function takes (gradient, x0, lr, steps, …) and returns a `Trajectory`. `gradient` maps points
 (d, n) to gradients (d, n); a noisy one (`langevin.noisy`) makes any of these methods a stochastic one.
+A step size (lr, langevin_lr) is a number, or an array (n,) with one for each chain.
 """
 
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def entropy_sgd(
         ValueError: a parameter out of its range, draws of the wrong shape, or noise with nothing to draw it from.
     """
     _check("gamma", gamma, gamma >= 0, "0 or more")
-    _check("langevin_lr", langevin_lr, langevin_lr > 0, "positive")
+    _check("langevin_lr", langevin_lr, bool(np.all(np.asarray(langevin_lr) > 0)), "positive")
     _check("langevin_steps", langevin_steps, langevin_steps >= 1, "1 or more")
     _check("averaging", averaging, 0 < averaging <= 1, "in (0, 1]")
     _check("noise", noise, noise >= 0, "0 or more")
@@ -129,7 +130,7 @@ def entropy_sgd(
 
 def _run(update: Callable, x0: np.ndarray, lr: float, steps: int, cost: int = 1) -> Trajectory:
     """(x, v) ← update(t, x, v) for t = 0 … steps − 1, from x0 and v = 0; each step costs `cost` evaluations."""
-    _check("lr", lr, lr > 0, "positive")
+    _check("lr", lr, bool(np.all(np.asarray(lr) > 0)), "positive")
     _check("steps", steps, steps >= 0, "0 or more")
     if np.ndim(x0) != 2:
         raise ValueError(f"x0 must be points of shape (d, n); got shape {np.shape(x0)}.")
@@ -143,7 +144,7 @@ def _run(update: Callable, x0: np.ndarray, lr: float, steps: int, cost: int = 1)
             if lost.any():
                 raise ValueError(
                     f"Step {t + 1} of {steps} left the finite numbers in {lost.sum()} of {len(lost)} chains: "
-                    f"the steps are too long for the curvature there; try half the learning rate (lr = {lr:g})."
+                    f"the steps are too long for the curvature there; try half the learning rate (lr = {np.max(lr):g})."
                 )
     return Trajectory(path, cost * np.arange(steps + 1))
 

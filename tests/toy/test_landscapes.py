@@ -155,6 +155,12 @@ def test_gradients_written_out_are_those_of_autograd(energy, written_out, parame
     assert np.all(x == points_in(((-2.0, 2.0),) * d))  # and the points are still what they were
 
 
+def test_the_gradient_of_muller_and_brown_written_out_is_that_of_autograd():
+    x = points_in(GALLERY["muller_brown"].box)
+    by_autograd = gradient(lambda x: landscapes.muller_brown(x, 0.2))(x)
+    assert_allclose(landscapes.muller_brown_gradient(x, 0.2), by_autograd, rtol=1e-11, atol=1e-11)
+
+
 @settings(deadline=None, max_examples=50)
 @given(name=st.sampled_from(SMOOTH), shape=st.sampled_from([(), (1,), (3,), (2, 3), (0,)]), seed=st.integers(0, 99))
 def test_points_of_any_shape_are_taken_one_by_one(name, shape, seed):
