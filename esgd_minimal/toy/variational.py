@@ -59,9 +59,17 @@ def expectation(function: Callable, q: Gaussian, nodes: int = 129) -> np.ndarray
 
 
 def variational_free_energy(
-    energy: Energy, q: Gaussian, x: np.ndarray, gamma: float, beta: float = 1.0, nodes: int = 129
+    energy: Energy,
+    q: Gaussian,
+    x: np.ndarray,
+    gamma: float,
+    beta: float = 1.0,
+    nodes: int = 129,
 ) -> np.ndarray:
-    """J(q; x) = E_q f + (1/β) KL(q ‖ N(x, I/(βγ))), in the units of f: (n,). At β = 1 it is minus the ELBO."""
+    """J(q; x) = E_q f + (1/β) KL(q ‖ N(x, I/(βγ))), in the units of f: (n,).
+
+    At β = 1 it is minus the ELBO.
+    """
     return expectation(energy, q, nodes) + kl_to_prior(q, x, gamma, beta) / beta
 
 
