@@ -17,23 +17,25 @@ from esgd_minimal.toy.optimizers import Trajectory, _check, _run
 
 @dataclass(frozen=True)
 class Settings:
-    """What the three versions of one algorithm do not agree on. The defaults are the text's."""
+    """What the three versions of one algorithm disagree on; by default, the text's."""
 
     averaging: float = 0.75  # α in μ ← (1 − α) μ + α x'
     kick: float = 1.0  # x' gets kick · √η' ε ξ
     inner_momentum: float = 0.9  # Nesterov's, from rest in each inner loop
-    spring_in_momentum: bool = True  # False: the pull −γ(x − x') is added past the momentum, like the noise
+    spring_in_momentum: bool = True  # False: −γ(x − x') is added past the momentum
     outer_momentum: float = 0.9  # Nesterov's, on x − μ
-    first_gradient: Literal["not taken", "discarded", "starts momentum"] = "not taken"  # ∇f(x), before the inner loop
-    clock: int | None = 0  # t in γ₀ (1 + γ₁)^t at the first outer step; None: t stays 0
+    # ∇f(x), before the inner loop:
+    first_gradient: Literal["not taken", "discarded", "starts momentum"] = "not taken"
+    # t in γ₀ (1 + γ₁)^t at the first outer step; None: t stays 0
+    clock: int | None = 0
 
     @property
     def spare(self) -> int:
-        """Gradient evaluations of an outer step besides the L of the inner loop."""
+        """Gradient evaluations of an outer step besides those of the inner loop."""
         return int(self.first_gradient != "not taken")
 
     def temperature(self, noise: float) -> float:
-        """(kick · ε)² / 2: what the noise of the inner loop, momentum apart, is worth as a temperature."""
+        """(kick · ε)² / 2, which the noise of line 5 is worth without momentum."""
         return (self.kick * noise) ** 2 / 2
 
 
@@ -47,29 +49,37 @@ PRESETS = {
 
 
 def inner_loop(
-    gradient: Gradient, x: np.ndarray, gamma: float, settings: Settings, *, langevin_lr: float, kicks: np.ndarray
+    gradient: Gradient,
+    x: np.ndarray,
+    gamma: float,
+    settings: Settings,
+    *,
+    langevin_lr: float,
+    kicks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The positions x' of one inner loop from x, the start included, and its momentum v after each of them.
+    """One inner loop from x: the positions x', and the momentum v at each of them.
 
-    With v ← m v + g the step is x' ← x' − η' (g + m v − γ(x − x')) + kick, where g = ∇f(x'); where the spring is in the
-    momentum, g is ∇f(x') − γ(x − x') and the last-but-one term goes.
+    With g = ∇f(x') and v ← m v + g, the step is
+    x' ← x' − η' (g + m v − γ (x − x')) + kick.
+    If the spring is in the momentum, its pull is in g and not added again.
 
     Args:
         kicks: what the noise adds at each step, (L, d, n).
 
     Returns:
-        Positions and momenta, (L + 1, d, n) each.
+        Positions, the start included, and momenta: (L + 1, d, n) each.
     """
     positions, momenta = np.empty((2, len(kicks) + 1, *x.shape))
     positions[0], momenta[0] = x, 0
     m = settings.inner_momentum
     for k, kick in enumerate(kicks):
         x_prime = positions[k]
-        pull = gamma * (x - x_prime)
-        g = gradient(x_prime) - pull if settings.spring_in_momentum else gradient(x_prime)
+        g, pull = gradient(x_prime), gamma * (x - x_prime)
+        if settings.spring_in_momentum:
+            g, pull = g - pull, 0
         momenta[k + 1] = m * momenta[k] + g
-        g = g + m * momenta[k + 1]
-        positions[k + 1] = x_prime - langevin_lr * (g if settings.spring_in_momentum else g - pull) + kick
+        step = g + m * momenta[k + 1] - pull
+        positions[k + 1] = x_prime - langevin_lr * step + kick
     return positions, momenta
 
 
