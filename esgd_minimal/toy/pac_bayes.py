@@ -1,8 +1,8 @@
 """A PAC-Bayes bound that is the local free energy plus two constants, and a problem on which to break it.
 
-Let R̂(w) be the mean over m examples of a loss in [0, 1], R(w) its expectation, P a law chosen before the data. With
-probability 1 − δ, for all laws Q at once: R(Q) ≤ R̂(Q) + (KL(Q ‖ P) + log 1/δ)/τ + τ/8m. The Q with the least right
-side is the Gibbs posterior ∝ P exp(−τ R̂), and with P = N(x, I/(τγ)) that least value is φ(x) + log(1/δ)/τ + τ/8m:
+Let R̂(w) be the mean over N examples of a loss in [0, 1], R(w) its expectation, P a law chosen before the data. With
+probability 1 − δ, for all laws Q at once: R(Q) ≤ R̂(Q) + (KL(Q ‖ P) + log 1/δ)/τ + τ/8N. The Q with the least right
+side is the Gibbs posterior ∝ P exp(−τ R̂), and with P = N(x, I/(τγ)) that least value is φ(x) + log(1/δ)/τ + τ/8N:
 the local free energy of R̂ at β = τ. Dziugaite and Roy (2018) show this for another bound of the same kind.
 
 The problem: classify u in [0, 1] by the sign of sin(w u). One parameter, and it can fit any labels.
@@ -15,12 +15,12 @@ FARTHEST = 6.0  # standard deviations of the prior that are kept
 
 
 def best_tau(examples: int, delta: float) -> float:
-    """The τ at which log(1/δ)/τ + τ/8m is least."""
+    """The τ at which log(1/δ)/τ + τ/8N is least."""
     return float(np.sqrt(8 * examples * np.log(1 / delta)))
 
 
 def allowance(tau: float, examples: int, delta: float) -> float:
-    """log(1/δ)/τ + τ/8m: what the bound adds to the local free energy, whatever the data.
+    """log(1/δ)/τ + τ/8N: what the bound adds to the local free energy, whatever the data.
 
     Raises:
         ValueError: τ or the number of examples is not positive, or δ is not between 0 and 1.
@@ -31,14 +31,14 @@ def allowance(tau: float, examples: int, delta: float) -> float:
 
 
 def classify(w: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """The classes sin(w u) ≥ 0, for frequencies w (k,) and inputs u (m,): booleans (k, m)."""
+    """The classes sin(w u) ≥ 0, for frequencies w (k,) and inputs u (N,): booleans (k, N)."""
     return np.floor(np.multiply.outer(w / np.pi, u)) % 2 == 0
 
 
 def empirical_risks(w: np.ndarray, u: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """R̂: the share of wrong labels in each data set, for each frequency.
 
-    (k,), (sets, m) and booleans (sets, m) → (k, sets).
+    (k,), (sets, N) and booleans (sets, N) → (k, sets).
     """
     return np.stack([np.mean(classify(w, each) != y, axis=1) for each, y in zip(u, labels, strict=True)], axis=1)
 

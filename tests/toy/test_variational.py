@@ -208,12 +208,15 @@ def test_noise_of_svi_on_a_bowl():
     assert np.all(path.std == s)
 
 
-def test_a_moving_prior_lets_q_go():
-    x = np.full((1, 50), 1.5)
-    arguments = (landscapes.quadratic_gradient, Gaussian(x, np.full((1, 50), 0.5)))
-    free = svi(*arguments, None, 1.0, 0.05, 400, rng=np.random.default_rng(6))
-    held = svi(*arguments, x, 1.0, 0.05, 400, rng=np.random.default_rng(6))
-    assert abs(free.mean[-1].mean()) < 0.15 < 0.6 < held.mean[-1].mean()
+@pytest.mark.parametrize("planted", [0.0, 0.1])
+def test_a_moving_prior_lets_q_go(planted):
+    """On a bowl around 1 the mean goes to 1 if the prior moves, and half the way if it is held at 3."""
+    x = np.full((1, 400), 3.0)
+    arguments = (lambda u: landscapes.quadratic_gradient(u - 1), Gaussian(x, np.full((1, 400), 0.5)))
+    for held, target in ((None, 1.0), (x, 2.0)):
+        path = svi(*arguments, held, 1.0, 0.05, 600, rng=np.random.default_rng(6))
+        means = path.mean[300:, 0].mean(axis=0) + planted
+        assert (abs(means.mean() - target) < SIGMAS * means.std(ddof=1) / np.sqrt(400)) == (planted == 0)
 
 
 def test_what_is_refused():
