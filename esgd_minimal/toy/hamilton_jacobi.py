@@ -31,42 +31,41 @@ def evolve(
     diffusion: float = 0.0,
     fraction: float = 0.5,
 ) -> np.ndarray:
-    """u at the given time from `values`, u at time 0: (n,) → (n,), in explicit steps.
+    """u at the given time from `values`, u at time 0: (n,) → (n,).
 
-    The steps are a `fraction` of the largest one that is monotone: if one landscape lies below another, it stays so.
+    The steps are a `fraction` of the largest monotone one, with which a landscape
+    that lies below another stays below it.
 
     Raises:
-        ValueError: the values are not (n,), a coefficient or the time is negative, the fraction is not in (0, 1], or
-            central differences are asked for where the diffusion is too weak for the grid; says which spacing would do.
+        ValueError: the values are not (n,), a coefficient or the time is negative,
+            the fraction is not in (0, 1], or central slopes are asked for where
+            the diffusion is too weak; says which spacing would do.
     """
     u = np.array(values, dtype=float)
     _require(u, spacing, time, transport, diffusion, fraction)
-    speed = transport * np.abs(np.diff(u)).max() / spacing  # the largest slope never grows
-    if squared_slope is central and speed * spacing > diffusion:
-        wanted = f"a spacing of at most {diffusion / speed:.2g}, or upwind slopes" if diffusion else "upwind slopes"
-        raise ValueError(
-            f"Central slopes need a diffusion of at least speed × spacing = {speed * spacing:.3g}, "
-            f"got {diffusion:.3g}: take {wanted}."
-        )
+    speed = transport * np.abs(np.diff(u)).max() / spacing  # never grows
+    if squared_slope is central:
+        _require_diffusion(diffusion, speed, spacing)
     rate = speed / spacing + diffusion / spacing**2
     steps = max(1, ceil(time * rate / fraction))
-    dt = time / steps
     for _ in range(steps):
         wide = _mirrored(u)
         bend = (wide[2:] - 2 * u + wide[:-2]) / spacing**2
-        u = u + dt * (0.5 * diffusion * bend - 0.5 * transport * squared_slope(wide, spacing))
+        change = diffusion * bend - transport * squared_slope(wide, spacing)
+        u = u + 0.5 * time / steps * change
     return u
 
 
 def central(wide: np.ndarray, spacing: float) -> np.ndarray:
-    """u_x² from both neighbours alike, (n + 2,) → (n,): of second order, and monotone only with enough diffusion."""
+    """u_x² from both neighbours alike, (n + 2,) → (n,): monotone if diffusion helps."""
     return ((wide[2:] - wide[:-2]) / (2 * spacing)) ** 2
 
 
 def upwind(wide: np.ndarray, spacing: float) -> np.ndarray:
-    """u_x² from the side that the news comes from, Godunov's choice, (n + 2,) → (n,): first order, and monotone."""
+    """u_x² from the side the news comes from, (n + 2,) → (n,): Godunov's choice."""
     slope = np.diff(wide) / spacing
-    from_left, from_right = np.maximum(slope[:-1], 0.0), np.minimum(slope[1:], 0.0)
+    from_left = np.maximum(slope[:-1], 0.0)  # the left neighbour is lower
+    from_right = np.minimum(slope[1:], 0.0)
     return np.maximum(from_left**2, from_right**2)
 
 
@@ -108,3 +107,12 @@ def _require(u: np.ndarray, spacing: float, time: float, transport: float, diffu
             raise ValueError(f"The {name} must be finite and not negative; got {value}.")
     if not 0 < fraction <= 1:
         raise ValueError(f"The fraction of the largest monotone step must lie in (0, 1]; got {fraction}.")
+
+
+def _require_diffusion(diffusion: float, speed: float, spacing: float) -> None:
+    if speed * spacing > diffusion:
+        wanted = f"a spacing of at most {diffusion / speed:.2g}, or upwind slopes" if diffusion else "upwind slopes"
+        raise ValueError(
+            f"Central slopes need a diffusion of at least speed × spacing = {speed * spacing:.3g}, "
+            f"got {diffusion:.3g}: take {wanted}."
+        )
