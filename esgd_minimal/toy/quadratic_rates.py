@@ -26,13 +26,14 @@ class Settings(NamedTuple):
 
 
 def influence(curvature: np.ndarray, settings: Settings) -> np.ndarray:
-    """c_j = α Σ_k r^k b^(L−j−k), k = 0 … L − j, with r = 1 − η'(λ + γ) and b = 1 − α: (…) → (…, L).
+    """c_j = α Σ_k r^k b^(L−j−k), k = 0 … L − j: shape (…) → (…, L).
 
-    The move of step j reaches x'_ℓ multiplied by r^(ℓ−j), and x'_ℓ has the weight α b^(L−ℓ) in μ. As a geometric
-    sum this is α (rⁿ − bⁿ)/(r − b), n = L − j + 1; the recursion below has no exception at r = b.
+    Here r = 1 − η'(λ + γ) and b = 1 − α. The move of step j reaches x'_ℓ multiplied
+    by r^(ℓ−j), and x'_ℓ has the weight α b^(L−ℓ) in μ. As a geometric sum this is
+    α (rⁿ − bⁿ)/(r − b), n = L − j + 1; the recursion has no exception at r = b.
     """
-    r = 1 - settings.langevin_lr * (np.asarray(curvature, dtype=float) + settings.gamma)
-    b = 1 - settings.averaging
+    lr, b = settings.langevin_lr, 1 - settings.averaging
+    r = 1 - lr * (np.asarray(curvature, dtype=float) + settings.gamma)
     c = np.empty((*np.shape(r), settings.langevin_steps))
     c[..., -1] = settings.averaging
     for n in range(1, settings.langevin_steps):
