@@ -17,7 +17,7 @@ from esgd_minimal.toy.optimizers import Trajectory, _check, _run
 
 @dataclass(frozen=True)
 class Settings:
-    """What the three versions of one algorithm disagree on; by default, the text's."""
+    """What the three versions disagree on; by default, the text's."""
 
     averaging: float = 0.75  # α in μ ← (1 − α) μ + α x'
     kick: float = 1.0  # x' gets kick · √η' ε ξ
