@@ -25,7 +25,7 @@ class Settings(NamedTuple):
     averaging: float = 0.75
 
 
-def influence(curvature: np.ndarray, settings: Settings) -> np.ndarray:
+def influence(curvature: np.ndarray | float, settings: Settings) -> np.ndarray:
     """c_j = α Σ_k r^k b^(L−j−k), k = 0 … L − j: shape (…) → (…, L).
 
     Here r = 1 − η'(λ + γ) and b = 1 − α. The move of step j reaches x'_ℓ multiplied
@@ -41,13 +41,13 @@ def influence(curvature: np.ndarray, settings: Settings) -> np.ndarray:
     return c
 
 
-def outer_factor(curvature: np.ndarray, settings: Settings) -> np.ndarray:
+def outer_factor(curvature: np.ndarray | float, settings: Settings) -> np.ndarray:
     """ρ = 1 − η η' λ Σ c_j, by which one outer step multiplies x along a direction of curvature λ: (…) → (…)."""
     c = influence(curvature, settings)
     return 1 - settings.lr * settings.langevin_lr * np.asarray(curvature) * np.sum(c, axis=-1)
 
 
-def speed(curvature: np.ndarray, settings: Settings) -> np.ndarray:
+def speed(curvature: np.ndarray | float, settings: Settings) -> np.ndarray:
     """−log|ρ|/L: by how much each gradient evaluation lowers the logarithm of |x|. Negative where it diverges."""
     with np.errstate(divide="ignore"):  # ρ = 0: there at once
         return -np.log(np.abs(outer_factor(curvature, settings))) / settings.langevin_steps
@@ -58,12 +58,12 @@ def kick_variance(settings: Settings, noise: float = 0.0, scale: float = 0.0) ->
     return settings.langevin_lr * noise**2 + (settings.langevin_lr * scale) ** 2
 
 
-def mean_variance(curvature: np.ndarray, settings: Settings, kick: float) -> np.ndarray:
+def mean_variance(curvature: np.ndarray | float, settings: Settings, kick: float) -> np.ndarray:
     """Var μ = v Σ c_j², after one inner loop from a known x: (…) → (…)."""
     return kick * np.sum(influence(curvature, settings) ** 2, axis=-1)
 
 
-def noise_floor(curvature: np.ndarray, settings: Settings, kick: float) -> np.ndarray:
+def noise_floor(curvature: np.ndarray | float, settings: Settings, kick: float) -> np.ndarray:
     """η² Var μ / (1 − ρ²), the variance of x at which the outer steps settle: (…) → (…).
 
     Raises:
