@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.ndimage import map_coordinates
 
 from esgd_minimal.statistics import Interval
 from esgd_minimal.toy import gibbs
@@ -33,9 +34,15 @@ class Course:
 
     def basin(self, x: np.ndarray) -> np.ndarray:
         """In which basin each point lies, that is, where steepest descent would take it: (2, n) → (n,)."""
-        low, spacing = np.array(self.grid.box)[:, :1], np.reshape(self.grid.spacing, (-1, 1))
-        nearest = np.rint((x - low) / spacing).astype(int)
+        nearest = np.rint(self._index(x)).astype(int)
         return self.labels[tuple(np.clip(nearest, 0, np.reshape(self.grid.shape, (-1, 1)) - 1))]
+
+    def read(self, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Values on the grid, read at the points by linear interpolation, at the edge if outside: (2, n) → (n,)."""
+        return map_coordinates(values, self._index(x), order=1, mode="nearest")
+
+    def _index(self, x: np.ndarray) -> np.ndarray:
+        return (x - np.array(self.grid.box)[:, :1]) / np.reshape(self.grid.spacing, (-1, 1))
 
     def inside(self, x: np.ndarray) -> np.ndarray:
         """Which points lie inside the fence: the box, and its own width around it. (2, n) → (n,)."""
@@ -43,7 +50,7 @@ class Course:
         return np.all((x > 2 * low - high) & (x < 2 * high - low), axis=0)
 
 
-def course(landscape: Landscape, n: int = 161, slope: Gradient | None = None) -> Course:
+def course(landscape: Landscape, n: int = 129, slope: Gradient | None = None) -> Course:
     """A two-dimensional landscape of the gallery with its basins, on n points a side, and a fence around it.
 
     `slope` is its gradient, where it is known in closed form; else autograd's.

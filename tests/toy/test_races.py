@@ -39,6 +39,12 @@ def test_a_point_outside_belongs_to_the_nearest_point_of_the_grid():
     assert np.array_equal(WELLS.basin(far), WELLS.basin(at_the_edge))
 
 
+def test_values_on_the_grid_are_read_between_its_points():
+    x = np.array([[0.37, -2.2, 9.0], [1.01, 0.5, 0.0]])
+    plane = 2 * WELLS.grid.points[0] - 3 * WELLS.grid.points[1] + 1
+    assert_allclose(WELLS.read(plane, x), [2 * 0.37 - 3 * 1.01 + 1, 2 * -2.2 - 1.5 + 1, 2 * 3.5 + 1], rtol=1e-12)
+
+
 def test_the_starts_are_uniform_over_the_lower_half():
     """Their distance from the centre of a round bowl is known: |x|² is uniform. Kolmogorov's test at 1e-6."""
     ring = races.course(GALLERY["plateau"])
