@@ -1,0 +1,206 @@
+"""The paper's networks, to the layer, each with the number of weights that its sources give.
+
+The sources are the paper's text (§5), the research code behind its experiments ("the research code"), and the two
+released codes, in Lua and in PyTorch; where they differ, a docstring says whose network it is. All of them return
+logits: the softmax is left to the loss. Initial weights are PyTorch's own unless a docstring says otherwise.
+"""
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, Tensor]  # of an LSTM: h and c, each (layers, n, hidden)
+
+
+def weights(network: nn.Module) -> int:
+    """How many weights are trained."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def mnistfc(dropout: float = 0.5) -> nn.Sequential:
+    """784 → 1024 → 1024 → 10 as in the research code, without batch normalization: 1,863,690 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10). Paper (§5.2): dropout 0.5 for Adam, 0.15 for Entropy-SGD.
+    """
+    return nn.Sequential(
+        nn.Flatten(),
+        *(nn.Linear(784, 1024), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(1024, 1024), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(1024, 10),
+    )
+
+
+def mnistfc_batchnorm(input_dropout: float = 0.2, dropout: float = 0.5) -> nn.Sequential:
+    """`mnistfc` with batch normalization and dropout on the pixels, as released in PyTorch: 1,867,786 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10).
+    """
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Dropout(input_dropout),
+        *(nn.Linear(784, 1024), nn.BatchNorm1d(1024), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(1024, 1024), nn.BatchNorm1d(1024), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(1024, 10),
+    )
+
+
+def lenet(dropout: float = 0.5) -> nn.Sequential:
+    """LeNet with batch normalization after the pooling, as released in Lua: 131,220 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10). Paper (§5.2): dropout 0.5 for Adam, 0.25 for Entropy-SGD. In the
+    research code the batch normalization has no weights of its own, which takes away 140.
+    """
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(3), nn.BatchNorm2d(20), nn.Dropout(dropout)),
+        *(nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(50), nn.Dropout(dropout)),
+        nn.Flatten(),
+        *(nn.Linear(200, 500), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(500, 10),
+    )
+
+
+def lenet_pytorch(dropout: float = 0.5) -> nn.Sequential:
+    """LeNet with batch normalization before each ReLU, as released in PyTorch: 132,220 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10).
+    """
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), nn.ReLU(), nn.MaxPool2d(3), nn.Dropout(dropout)),
+        *(nn.Conv2d(20, 50, 5), nn.BatchNorm2d(50), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)),
+        nn.Flatten(),
+        *(nn.Linear(200, 500), nn.BatchNorm1d(500), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(500, 10),
+    )
+
+
+def small_lenet() -> nn.Sequential:
+    """The LeNet whose Hessian the paper shows (§5.1), small enough for the whole matrix: 47,658 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10).
+    """
+    return nn.Sequential(
+        *(nn.Conv2d(1, 10, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(10, 20, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+        *(nn.Linear(320, 128), nn.ReLU()),
+        nn.Linear(128, 10),
+    )
+
+
+def small_mnistfc() -> nn.Sequential:
+    """The fully connected network whose Hessian the paper shows (§5.1): 50,890 weights.
+
+    Images (n, 1, 28, 28) to logits (n, 10). The paper writes "one layer of 32 hidden units" and 50,890 weights;
+    it takes 64 units to have as many.
+    """
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def allcnn(input_dropout: float = 0.2, dropout: float = 0.5) -> nn.Sequential:
+    """All-CNN-C with batch normalization after every convolution, the last one too: 1,667,166 weights.
+
+    Images (n, 3, 32, 32) to logits (n, 10), which are means of ReLUs and so never negative. The eighth convolution
+    is 3 × 3 in both released codes.
+    """
+
+    def block(channels: int, features: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+        convolution = nn.Conv2d(channels, features, size, stride, padding=size // 2)
+        return [convolution, nn.BatchNorm2d(features), nn.ReLU()]
+
+    return nn.Sequential(
+        nn.Dropout(input_dropout),
+        *(*block(3, 96), *block(96, 96), *block(96, 96, stride=2), nn.Dropout(dropout)),
+        *(*block(96, 192), *block(192, 192), *block(192, 192, stride=2), nn.Dropout(dropout)),
+        *(*block(192, 192), *block(192, 192), *block(192, 10, size=1)),
+        nn.AvgPool2d(8),
+        nn.Flatten(),
+    )
+
+
+class PTBLSTM(nn.Module):
+    """Two layers of 1,500 units for words, the "large" network of Zaremba et al. (2014): 66,034,000 weights.
+
+    Dropout is on the connections upwards, never on those in time; all weights start uniform in ±0.04.
+    """
+
+    def __init__(self, vocabulary: int = 10_000, hidden: int = 1500, dropout: float = 0.65):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, num_layers=2, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, vocabulary)
+        for p in self.parameters():
+            nn.init.uniform_(p, -0.04, 0.04)
+
+    def forward(self, words: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Words (time, n) to the logits of the word that follows each, (time, n, vocabulary), and the state after.
+
+        Give the state to the next call to go on with the same n texts, detached where the gradient is to end;
+        None starts at zero.
+        """
+        y, state = self.lstm(self.dropout(self.embedding(words)), state)
+        return self.output(self.dropout(y)), state
+
+
+class CharLSTM(nn.Module):
+    """Two layers of 128 units for characters, with batch normalization after each, as in the research code.
+
+    260,282 weights for its 87 symbols. The statistics of the batch normalization are taken over time and texts alike.
+    """
+
+    def __init__(self, vocabulary: int = 87, embedding: int = 85, hidden: int = 128):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding)
+        self.lstms = nn.ModuleList([_one_bias(nn.LSTM(embedding, hidden)), _one_bias(nn.LSTM(hidden, hidden))])
+        self.norms = nn.ModuleList([nn.BatchNorm1d(hidden), nn.BatchNorm1d(hidden)])
+        self.output = nn.Linear(hidden, vocabulary)
+
+    def forward(self, characters: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Characters (time, n) to the logits of the one that follows each, (time, n, vocabulary), and the state after.
+
+        Give the state to the next call to go on with the same n texts, detached where the gradient is to end;
+        None starts at zero.
+        """
+        y = self.embedding(characters)
+        states = []
+        for layer, (lstm, norm) in enumerate(zip(self.lstms, self.norms, strict=True)):
+            y, after = lstm(y, None if state is None else (state[0][layer : layer + 1], state[1][layer : layer + 1]))
+            y = norm(y.flatten(0, 1)).view_as(y)
+            states.append(after)
+        h, c = zip(*states, strict=True)
+        return self.output(y), (torch.cat(h), torch.cat(c))
+
+
+class SmallCharLSTM(nn.Module):
+    """One layer of 48 units on 96 symbols, whose Hessian the paper shows (§5.1): 32,640 weights.
+
+    The state in which a text starts is learned: 96 of the weights. The research code's cell is
+    c ← o f + i g, which forgets the c before it, so that half of those 96 do nothing there. This one is the LSTM
+    that the paper names: c ← f c + i g.
+    """
+
+    def __init__(self, vocabulary: int = 96, hidden: int = 48):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.h = nn.Parameter(0.1 * torch.randn(hidden))
+        self.c = nn.Parameter(0.1 * torch.randn(hidden))
+        self.lstm = _one_bias(nn.LSTM(vocabulary, hidden))
+        self.output = nn.Linear(hidden, vocabulary)
+
+    def forward(self, characters: Tensor) -> Tensor:
+        """Characters (time, n) to the logits of each from those before it, (time, n, vocabulary).
+
+        Every text starts in the learned state, which also predicts its first character; nothing is carried over.
+        """
+        start = self.h.expand(1, characters.shape[1], -1).contiguous()
+        c = self.c.expand_as(start).contiguous()
+        one_hot = nn.functional.one_hot(characters[:-1], self.vocabulary).to(self.h.dtype)
+        y, _ = self.lstm(one_hot, (start, c))
+        return self.output(torch.cat([start, y]))
+
+
+def _one_bias(lstm: nn.LSTM) -> nn.LSTM:
+    """PyTorch adds two biases in every gate, of which one is enough: the second is held at zero."""
+    for name, p in lstm.named_parameters():
+        if name.startswith("bias_hh"):
+            nn.init.zeros_(p).requires_grad_(False)
+    return lstm

@@ -1,0 +1,128 @@
+"""The paper's networks: the numbers of weights that the sources give, shapes, and what each docstring claims."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from esgd_minimal.deep import models
+
+MNIST, CIFAR = (5, 1, 28, 28), (5, 3, 32, 32)
+IMAGE_NETWORKS = [
+    (models.mnistfc, MNIST, 1_863_690),
+    (models.mnistfc_batchnorm, MNIST, 1_867_786),
+    (models.lenet, MNIST, 131_220),
+    (models.lenet_pytorch, MNIST, 132_220),
+    (models.small_lenet, MNIST, 47_658),
+    (models.small_mnistfc, MNIST, 50_890),
+    (models.allcnn, CIFAR, 1_667_166),
+]
+
+
+@pytest.mark.parametrize(("network", "shape", "count"), IMAGE_NETWORKS)
+def test_image_networks(network, shape, count):
+    made = network()
+    assert models.weights(made) == count == sum(p.numel() for p in made.parameters())
+    logits = made(torch.randn(shape))
+    assert logits.shape == (5, 10)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in made.parameters())
+
+
+def dropouts(network):
+    return [m.p for m in network.modules() if isinstance(m, nn.Dropout)]
+
+
+def test_dropout_of_the_paper_and_of_the_caller():
+    assert dropouts(models.mnistfc()) == [0.5, 0.5] and dropouts(models.mnistfc(0.15)) == [0.15, 0.15]
+    assert dropouts(models.mnistfc_batchnorm()) == [0.2, 0.5, 0.5]
+    assert dropouts(models.lenet()) == [0.5] * 3 and dropouts(models.lenet(0.25)) == [0.25] * 3
+    assert dropouts(models.lenet_pytorch(0.3)) == [0.3] * 3
+    assert dropouts(models.allcnn()) == [0.2, 0.5, 0.5] and dropouts(models.allcnn(0.0, 0.1)) == [0.0, 0.1, 0.1]
+    assert models.PTBLSTM(10, 4).dropout.p == models.PTBLSTM(10, 4).lstm.dropout == 0.65
+
+
+def test_where_the_two_lenets_normalize():
+    def kinds(network):
+        return [type(m).__name__ for m in network][:5]
+
+    assert kinds(models.lenet()) == ["Conv2d", "ReLU", "MaxPool2d", "BatchNorm2d", "Dropout"]
+    assert kinds(models.lenet_pytorch()) == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Dropout"]
+
+
+def test_allcnn_shrinks_twice_and_ends_in_means_of_relus():
+    network = models.allcnn()
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.stride[0] for m in convolutions] == [1, 1, 2, 1, 1, 2, 1, 1, 1]
+    assert [m.kernel_size[0] for m in convolutions] == [3] * 8 + [1]
+    assert len(list(network.parameters())) == 36
+    assert (network(torch.randn(CIFAR)) >= 0).all()
+
+
+def test_ptb_lstm_has_the_papers_weights():
+    with torch.device("meta"):
+        network = models.PTBLSTM()
+    assert models.weights(network) == 66_034_000
+
+
+def test_ptb_lstm_starts_uniform():
+    values = nn.utils.parameters_to_vector(models.PTBLSTM(50, 40).parameters())
+    assert values.abs().max() <= 0.04
+    # The variance of 30,050 uniform values; five standard errors (of the fourth moment: σ² √(4/5 / n)).
+    assert values.var().item() == pytest.approx(0.08**2 / 12, rel=5 * math.sqrt(0.8 / len(values)))
+
+
+@pytest.mark.parametrize("network", [models.PTBLSTM(11, 6, dropout=0.0), models.CharLSTM(11, 5, 6)])
+def test_the_state_carries_a_text_over_the_cut(network):
+    network.double().eval()
+    text = torch.randint(11, (9, 3))
+    whole, end = network(text)
+    first, state = network(text[:4])
+    second, other_end = network(text[4:], tuple(s.detach() for s in state))
+    assert whole.shape == (9, 3, 11) and end[0].shape == end[1].shape == (2, 3, 6)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    torch.testing.assert_close(other_end, end)
+    assert not torch.allclose(network(text[4:])[0], second)
+
+
+def test_char_lstm():
+    network = models.CharLSTM()
+    embedding, output = 87 * 85, 128 * 87 + 87
+    layers = (85 + 128 + 1) * 512 + (128 + 128 + 1) * 512
+    assert models.weights(network) == embedding + layers + 2 * 2 * 128 + output == 260_282
+    network(torch.randint(87, (50, 4)))[0].sum().backward()
+    assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
+
+
+def small_char_lstm_by_hand(network, characters):
+    """A second implementation: the gates written out, one character after the other."""
+    wi, wh, b = network.lstm.weight_ih_l0, network.lstm.weight_hh_l0, network.lstm.bias_ih_l0
+    h, c = network.h.expand(characters.shape[1], -1), network.c.expand(characters.shape[1], -1)
+    logits = []
+    for column in characters:
+        logits.append(network.output(h))
+        i, f, g, o = (wi[:, column].T + h @ wh.T + b).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+    return torch.stack(logits)
+
+
+def test_small_char_lstm():
+    network = models.SmallCharLSTM().double()
+    assert models.weights(network) == 32_640
+    text = torch.randint(96, (32, 4))
+    logits = network(text)
+    torch.testing.assert_close(logits, small_char_lstm_by_hand(network, text))
+    F.cross_entropy(logits.flatten(0, 1), text.flatten()).backward()
+    assert network.h.grad.abs().max() > 0 and network.c.grad.abs().max() > 0
+
+
+def test_small_char_lstm_does_not_look_ahead():
+    network = models.SmallCharLSTM()
+    text = torch.randint(96, (8, 2))
+    changed = text.clone()
+    changed[5] = (changed[5] + 1) % 96
+    before, after = network(text), network(changed)
+    assert torch.equal(before[:6], after[:6]) and not torch.allclose(before[6], after[6])
