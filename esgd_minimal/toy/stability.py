@@ -28,18 +28,25 @@ def twice(a: np.ndarray) -> np.ndarray:
     return np.concatenate([a, a], axis=-1)
 
 
-def minibatch_gradient(classifier: Classifier, pairs: Examples, batch: int, rng: np.random.Generator) -> Gradient:
-    """A gradient (d, 2n) → (d, 2n) that draws, at each call, a batch for each pair: the same for both members.
+def minibatch_gradient(
+    classifier: Classifier,
+    pairs: Examples,
+    batch: int,
+    rng: np.random.Generator,
+) -> Gradient:
+    """A gradient (d, 2n) → (d, 2n): each call draws a batch for each pair, the same for both.
 
-    A batch is `batch` examples drawn with replacement, so that number 0 is in it batch/N times on average.
+    A batch is drawn with replacement: number 0 is in it batch/N times on average.
     """
     inputs, labels = pairs
-    columns = np.arange(len(labels))[:, None]
+    members, examples = labels.shape
+    by_row = np.moveaxis(inputs, 0, -1).reshape(labels.size, -1)  # an example a row: quick to draw
 
     def gradient(x: np.ndarray) -> np.ndarray:
-        drawn = rng.integers(labels.shape[1], size=(batch, len(labels) // 2))
-        drawn = twice(drawn).T
-        return classifier.gradient(x, inputs[:, columns, drawn], labels[columns, drawn])
+        drawn = rng.integers(examples, size=(batch, members // 2))
+        rows = twice(drawn).T + examples * np.arange(members)[:, None]
+        batches = np.ascontiguousarray(np.moveaxis(by_row.take(rows, axis=0), -1, 0))
+        return classifier.gradient(x, batches, labels.take(rows))
 
     return gradient
 
@@ -133,16 +140,17 @@ def entropy_sgd_bound(
     langevin_lr: float = 0.1,
     averaging: float = 0.75,
 ) -> np.ndarray:
-    """The same for `optimizers.entropy_sgd`: a bound on E|x − x̃| after 0, 1, …, `steps` outer steps.
+    """Bounds on E|x − x̃| for `optimizers.entropy_sgd`, after 0, 1, …, `steps` outer steps.
 
-    For η'(γ + B/2) ≤ 1 and η ≤ 1. The bound does not depend on the noise, which both members share.
+    For η'(γ + B/2) ≤ 1 and η ≤ 1. The noise, common to both members, does not matter.
     """
     bound = np.zeros(steps + 1)
+    growth = 1 + langevin_lr * (concavity - gamma)
+    push = 2 * langevin_lr * lipschitz / examples
     for t in range(steps):
         apart = mean = bound[t]
         for _ in range(langevin_steps):
-            pulled = langevin_lr * gamma * bound[t]
-            apart = (1 + langevin_lr * (concavity - gamma)) * apart + pulled + 2 * langevin_lr * lipschitz / examples
+            apart = growth * apart + langevin_lr * gamma * bound[t] + push
             mean = (1 - averaging) * mean + averaging * apart
         bound[t + 1] = (1 - lr) * bound[t] + lr * mean
     return bound

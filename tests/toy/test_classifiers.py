@@ -81,8 +81,9 @@ def test_what_the_samples_are():
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=0), 1.0)
     right = (labels > 0).ravel()
     p = 1 / (1 + np.exp(-6 * inputs[0].ravel()))
-    z = (right - p).sum() / np.sqrt((p * (1 - p)).sum())
-    assert abs(z) < 4.9  # false alarm 1e-6
+    for weight in (1.0, inputs[0].ravel()):  # the level, and the steepness
+        z = np.sum(weight * (right - p)) / np.sqrt(np.sum(weight**2 * p * (1 - p)))
+        assert abs(z) < 4.9  # false alarm 1e-6
     inputs, labels = NETWORK.sample(100, 500, rng)
     assert np.linalg.norm(inputs, axis=0).max() <= 1
     wrong = int(np.sum(labels * inputs[0] * inputs[1] < 0))
