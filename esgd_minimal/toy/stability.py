@@ -34,13 +34,13 @@ def minibatch_gradient(
     batch: int,
     rng: np.random.Generator,
 ) -> Gradient:
-    """A gradient (d, 2n) → (d, 2n): each call draws a batch for each pair, the same for both.
+    """A gradient (d, 2n) → (d, 2n) of batches that both members of a pair share.
 
     A batch is drawn with replacement: number 0 is in it batch/N times on average.
     """
     inputs, labels = pairs
     members, examples = labels.shape
-    by_row = np.moveaxis(inputs, 0, -1).reshape(labels.size, -1)  # an example a row: quick to draw
+    by_row = np.moveaxis(inputs, 0, -1).reshape(labels.size, -1)
 
     def gradient(x: np.ndarray) -> np.ndarray:
         drawn = rng.integers(examples, size=(batch, members // 2))
