@@ -1,5 +1,7 @@
 """Checkers for the exercises of the chapter on Entropy-SGD on toy landscapes."""
 
+from typing import Any
+
 import numpy as np
 
 from esgd_minimal.toy.optimizers import entropy_sgd
@@ -15,7 +17,7 @@ def check_disguise(
 
     def moved(slope: float, draw: float) -> float:
         start, draws = np.zeros((1, 1)), np.full((1, 1, 1, 1), draw)
-        loop = {"langevin_steps": 1, "langevin_lr": langevin_lr, "averaging": averaging, "noise": noise}
+        loop: dict[str, Any] = {"langevin_steps": 1, "langevin_lr": langevin_lr, "averaging": averaging, "noise": noise}
         run = entropy_sgd(lambda x: np.full_like(x, slope), start, lr, 1, gamma=1.0, draws=draws, **loop)
         return float(run.x[-1, 0, 0])
 

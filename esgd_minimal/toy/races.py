@@ -100,7 +100,13 @@ def entropy_runner(schedule: Callable[[np.ndarray], np.ndarray], langevin_steps:
     return method
 
 
-def tune(method: Method, course: Course, ladder: np.ndarray, x0: np.ndarray, budget: int) -> float:
+def tune(
+    method: Method,
+    course: Course,
+    ladder: np.ndarray,
+    x0: np.ndarray,
+    budget: int,
+) -> float:
     """The step size of the ladder whose mean final energy over the starts x0 is lowest.
 
     One that loses a chain over the fence is out.
@@ -109,13 +115,14 @@ def tune(method: Method, course: Course, ladder: np.ndarray, x0: np.ndarray, bud
         ValueError: every step size of the ladder loses a chain.
     """
     ladder = np.asarray(ladder, dtype=float)
-    n = x0.shape[1]
-    x = method(course.gradient, np.tile(x0, len(ladder)), np.repeat(ladder, n), budget)
+    steps, start = np.repeat(ladder, x0.shape[1]), np.tile(x0, len(ladder))
+    x = method(course.gradient, start, steps, budget)
     inside = course.inside(x)
-    f = np.where(inside, course.energy(np.where(inside, x, np.tile(x0, len(ladder)))), np.inf)
-    means = f.reshape(len(ladder), n).mean(axis=1)
+    f = np.where(inside, course.energy(np.where(inside, x, start)), np.inf)
+    means = f.reshape(len(ladder), -1).mean(axis=1)
     if not np.isfinite(means).any():
-        raise ValueError(f"Every step size from {ladder.min():g} to {ladder.max():g} loses a chain; try smaller ones.")
+        low, high = ladder.min(), ladder.max()
+        raise ValueError(f"Every step size from {low:g} to {high:g} loses a chain.")
     return float(ladder[np.argmin(means)])
 
 

@@ -60,12 +60,16 @@ def entropy_sgd_with(
 
 
 def exact_entropy_sgd(
-    gammas: Iterable[float], energy: Energy, grid: Grid, x0: np.ndarray, beta: float = 1.0
+    gammas: Iterable[float],
+    energy: Energy,
+    grid: Grid,
+    x0: np.ndarray,
+    beta: float = 1.0,
 ) -> np.ndarray:
-    """x ← ⟨x'⟩, once for each γ, with the mean by quadrature: what an inner loop without end would do, for η = 1.
+    """x ← ⟨x'⟩, once for each γ, with the mean by quadrature: (d, n) → (d, n).
 
-    The mean is read off the grid by linear interpolation, so it is right to the second order of the spacing.
-    (d, n) → (d, n).
+    It is what an inner loop without end would do, for η = 1. The mean is read off the
+    grid by linear interpolation, so it is right to the second order of the spacing.
 
     Raises:
         ValueError: x0 is not (d, n), or as `local_mean_on_grid`.
@@ -73,6 +77,6 @@ def exact_entropy_sgd(
     x = as_points(x0, grid)
     low, spacing = np.array(grid.box)[:, :1], np.reshape(grid.spacing, (-1, 1))
     for gamma in gammas:
-        means = local_mean_on_grid(energy, grid, gamma, beta)
-        x = np.stack([map_coordinates(mean, (x - low) / spacing, order=1, mode="nearest") for mean in means])
+        means, at = local_mean_on_grid(energy, grid, gamma, beta), (x - low) / spacing
+        x = np.stack([map_coordinates(mean, at, order=1, mode="nearest") for mean in means])
     return x
