@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import ParamsT
+
+from esgd_minimal.deep.chain import ChainOptimizer, Group, State, real_view
+from esgd_minimal.deep.foreach import langevin_step, outer_step
 
 
-class EntropySGD(Optimizer):
+class EntropySGD(ChainOptimizer):
     """Descends the negative local entropy of the loss; each `step()` is one Langevin step.
 
     One call uses one gradient. Every `langevin_steps`-th call also makes the outer step and starts the
@@ -21,18 +24,20 @@ class EntropySGD(Optimizer):
             optimizer.step()
 
     Between outer steps the parameters hold the chain's position x′. Call `optimizer.eval()` before you
-    evaluate or save the model: it puts the weights x in their place. `optimizer.train()` puts x′ back.
+    evaluate or save the model: it puts the weights x in their place. `optimizer.train()` puts x′ back. The running
+    statistics of batch normalization are the chain's, not those of x: see `batch_norm.reestimate_batch_norm`.
 
-    Every hyper-parameter lives in `param_groups` and is read at each step, so schedulers and per-group
-    values work; only `langevin_steps` must be the same in all groups. The state dict holds all that a resumed
-    run needs to continue to the bit. The noise is drawn on the device of the first parameter, from a
-    generator of the optimizer's own.
+    Every hyper-parameter lives in `param_groups` and is read at each step, so per-group values work, and
+    schedulers act on η; only `langevin_steps` must be the same in all groups. The state dict holds all that a
+    resumed run needs to continue to the bit. The noise is drawn on the device of the first parameter, from a
+    generator of the optimizer's own, and with the same `seed` it is the same on every process of a distributed run.
+    Keep the weights in 32 bits (autocast does): noise of the paper's size is lost in the rounding of 16.
 
-    Not here yet: momentum, weight decay, the presets of the released codes, and any care for the running
-    statistics of batch normalization, which the chain moves at x′.
+    `presets` has the settings of the paper's text and of its two released programs. The default values here are
+    the text's, without momentum. They are not yet chosen by measurement, which is to be made on MNIST.
 
     Args:
-        params: parameters, or groups of them, as for any optimizer.
+        params: parameters, named or not, or groups of them, as for any optimizer.
         lr: η of x ← x − η (x − μ). At 1, the paper's first value (§5), x becomes μ.
         langevin_lr: η′, the step of the chain. The paper's text keeps it between 0.1 and 1 (§4.2), with momentum.
             Without it, 1 did best on the digits of chapter 1, of 0.1, 0.2, 0.5, 1 and 2.
@@ -42,16 +47,28 @@ class EntropySGD(Optimizer):
         averaging: α of μ ← (1 − α) μ + α x′. Paper: 0.75 (§4.2).
         noise: ε; each step adds √η′ ε N(0, 1). Paper: 1e-4 to 1e-3 (§4.2).
         seed: of the noise.
+        momentum: m, of the outer step.
+        weight_decay: λ; the outer step descends with λ x added to x − μ.
+        langevin_momentum: m′, of the chain, from rest at each of its starts. Paper: 0.9, 0.5 on PTB (§5).
+        langevin_weight_decay: λ′; the chain sees the loss with λ′/2 ‖x′‖² added.
+        nesterov: both momenta are Nesterov's, as in the paper (§5), or else heavy balls.
+        momentum_on: what of a gradient goes through the chain's momentum: "all" of it, or, as in the released
+            programs, the "loss", or the "loss and decay", but not the spring, which acts past the momentum.
+        gradient_starts_momentum: the outer momentum starts from the first gradient of the loss, as in the released
+            PyTorch program, or else from rest.
+        maximize: ascend instead.
+        foreach: step all tensors of a group at once, or one by one. By default at once on a GPU only: on a CPU
+            one by one is as fast or faster. The noise is drawn in another order, so it differs between the two.
 
     Raises:
         ValueError: a hyper-parameter out of its range, or groups that disagree about `langevin_steps`.
-        RuntimeError: a step while the parameters hold x (after `eval()`), or a sparse or complex gradient.
+        RuntimeError: a step while the parameters hold x (after `eval()`), or a sparse gradient.
     """
 
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1.0,
+        lr: float | Tensor = 1.0,
         langevin_lr: float = 0.1,
         langevin_steps: int = 20,
         gamma: float = 1e-4,
@@ -59,6 +76,16 @@ class EntropySGD(Optimizer):
         averaging: float = 0.75,
         noise: float = 1e-4,
         seed: int = 0,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        langevin_momentum: float = 0.0,
+        langevin_weight_decay: float = 0.0,
+        nesterov: bool = False,
+        momentum_on: Literal["all", "loss and decay", "loss"] = "all",
+        gradient_starts_momentum: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
     ):
         defaults = {
             "lr": lr,
@@ -68,121 +95,89 @@ class EntropySGD(Optimizer):
             "scoping": scoping,
             "averaging": averaging,
             "noise": noise,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "langevin_momentum": langevin_momentum,
+            "langevin_weight_decay": langevin_weight_decay,
+            "nesterov": nesterov,
+            "momentum_on": momentum_on,
+            "gradient_starts_momentum": gradient_starts_momentum,
+            "maximize": maximize,
+            "foreach": foreach,
         }
-        super().__init__(params, defaults)
-        # What belongs to the whole run is in the first group: only groups come through a checkpoint unchanged
-        # (load_state_dict casts the tensors of the state to the parameters' type, and drops attributes).
-        self._run.update(outer=0, inner=0, evaluating=False, seed=seed, generator_state=None)
+        super().__init__(params, defaults, seed)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """One Langevin step for every parameter that has a gradient; at the chain's end, the outer step too.
+    def _langevin_step(self, x_prime: Tensor, gradient: Tensor, state: State, group: Group, draw: Callable) -> None:
+        """Lines 4 to 6 of Algorithm 1, with g = ∇f(x′) + λ′ x′ (and momentum, if m′ > 0, put on g − γ (x − x′)):
 
-        A closure, if there is one, is evaluated once, and its loss is returned.
-        """
-        if self._run["evaluating"]:
-            raise RuntimeError("EntropySGD is in eval mode, so there is no chain to continue: call train() first.")
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        moving = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        for p, _ in moving:
-            if p.grad.is_sparse or p.is_complex():
-                raise RuntimeError("EntropySGD takes dense, real gradients only.")
-        for p, group in moving:
-            self._langevin_step(p, group)
-        self._run["inner"] += 1
-        if self._run["inner"] >= self._langevin_steps():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p in self.state:
-                        self._outer_step(p, group)
-            self._run["inner"] = 0
-            self._run["outer"] += 1
-        return loss
-
-    def _langevin_step(self, p: Tensor, group: dict[str, Any]) -> None:
-        """Lines 4 to 6 of Algorithm 1:
-
-        x′ ← x′ − η′ (∇f(x′) − γ (x − x′)) + √η′ ε ξ
+        x′ ← x′ − η′ (g − γ (x − x′)) + √η′ ε ξ
         μ ← (1 − α) μ + α x′
         """
-        state = self.state[p]
-        if not state:
-            state["x"], state["mu"] = p.clone(), p.clone()
-        x, mu, langevin_lr = state["x"], state["mu"], group["langevin_lr"]
-        gamma = group["gamma"] * (1 + group["scoping"]) ** self._run["outer"]
-        p.sub_(p.grad - gamma * (x - p), alpha=langevin_lr)
+        x, mu, langevin_lr, averaging = state["x"], state["mu"], group["langevin_lr"], group["averaging"]
+        direction = (x_prime - x).mul_(self._scope(group)).add_(gradient)
+        if group["langevin_weight_decay"] > 0:
+            direction.add_(x_prime, alpha=group["langevin_weight_decay"])
+        if group["langevin_momentum"] > 0:
+            direction = self._langevin_momentum(direction, x_prime, gradient, state, group)
+        x_prime.sub_(direction, alpha=langevin_lr)
         if group["noise"] > 0:
-            p.add_(self._draw(p), alpha=math.sqrt(langevin_lr) * group["noise"])
-        mu.mul_(1 - group["averaging"]).add_(p, alpha=group["averaging"])
+            x_prime.add_(draw(), alpha=math.sqrt(langevin_lr) * group["noise"])
+        mu.mul_(1 - averaging).add_(x_prime, alpha=averaging)
 
-    def _outer_step(self, p: Tensor, group: dict[str, Any]) -> None:
-        """Line 7 as in §4.3, then line 1 for the next chain:
+    def _outer_step(self, x_prime: Tensor, state: State, group: Group) -> None:
+        """Line 7 as in §4.3, with d = x − μ + λ x (and momentum, if m > 0, put on d), then line 1 for the next chain:
 
-        x ← x − η (x − μ)
+        x ← x − η d
         x′, μ ← x
         """
-        x, mu = self.state[p]["x"], self.state[p]["mu"]
-        x.sub_(x - mu, alpha=group["lr"])
-        p.copy_(x)
+        x, mu = state["x"], state["mu"]
+        direction = x - mu
+        if group["weight_decay"] > 0:
+            direction.add_(x, alpha=group["weight_decay"])
+        if group["momentum"] > 0:
+            v = state["momentum"].mul_(group["momentum"]).add_(direction)
+            direction = direction.add_(v, alpha=group["momentum"]) if group["nesterov"] else v
+        x.sub_(direction, alpha=group["lr"])
+        x_prime.copy_(x)
         mu.copy_(x)
+        if "langevin_momentum" in state:
+            state["langevin_momentum"].zero_()
 
-    def _draw(self, p: Tensor) -> Tensor:
-        """Standard normals in the shape of p, from the run's own generator."""
-        device = self.param_groups[0]["params"][0].device
-        generator = torch.Generator(device)
-        if self._run["generator_state"] is None:
-            generator.manual_seed(self._run["seed"])
-        else:
-            generator.set_state(self._run["generator_state"].cpu())
-        draw = torch.randn(p.shape, generator=generator, dtype=p.dtype, device=device)
-        self._run["generator_state"] = generator.get_state()
-        return draw.to(p.device)
+    def _langevin_momentum(
+        self, direction: Tensor, x_prime: Tensor, gradient: Tensor, state: State, group: Group
+    ) -> Tensor:
+        """v ← m′ v + d; the direction becomes v, or d + m′ v (Nesterov). d may go without spring or decay into v."""
+        m, v = group["langevin_momentum"], state["langevin_momentum"]
+        v.mul_(m).add_(direction if group["momentum_on"] == "all" else gradient)
+        if group["momentum_on"] == "loss and decay":
+            v.add_(x_prime, alpha=group["langevin_weight_decay"])
+        return direction.add_(v, alpha=m) if group["nesterov"] else v
 
-    @torch.no_grad()
-    def eval(self) -> None:
-        """Put the weights x into the parameters, and keep x′ aside."""
-        if not self._run["evaluating"]:
-            for p, state in self.state.items():
-                state["x_prime"] = p.clone()
-                p.copy_(state["x"])
-            self._run["evaluating"] = True
+    def _langevin_step_foreach(
+        self, x_primes: list[Tensor], gradients: list[Tensor], states: list[State], group: Group, draws: Callable
+    ) -> None:
+        langevin_step(x_primes, gradients, states, group, self._scope(group), draws)
 
-    @torch.no_grad()
-    def train(self) -> None:
-        """Put the chain's position x′ back into the parameters, as if `eval()` had not been called."""
-        if self._run["evaluating"]:
-            for p, state in self.state.items():
-                p.copy_(state.pop("x_prime"))
-            self._run["evaluating"] = False
+    def _outer_step_foreach(self, x_primes: list[Tensor], states: list[State], group: Group) -> None:
+        outer_step(x_primes, states, group)
 
-    @property
-    def _run(self) -> dict[str, Any]:
-        """The run's own state: the clock (outer, inner), the mode, the noise generator's seed and state."""
-        return self.param_groups[0]
+    def _start(self, p: Tensor, gradient: Tensor | None, group: Group) -> None:
+        """Also the momenta, where they are wanted."""
+        super()._start(p, gradient, group)
+        state = self.state[p]
+        if group["langevin_momentum"] > 0 and "langevin_momentum" not in state:
+            state["langevin_momentum"] = torch.zeros_like(p)
+        if group["momentum"] > 0 and "momentum" not in state:
+            state["momentum"] = torch.zeros_like(p)
+            if group["gradient_starts_momentum"] and gradient is not None:
+                real_view(state["momentum"]).copy_(gradient)
 
-    def _langevin_steps(self) -> int:
-        lengths = {group["langevin_steps"] for group in self.param_groups}
-        if len(lengths) > 1:
-            raise ValueError(f"All groups must have the same langevin_steps; got {sorted(lengths)}.")
-        return lengths.pop()
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As for any optimizer, with the values checked."""
-        super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        checks = {
-            "lr": (group["lr"] >= 0, "0 or more"),
-            "langevin_lr": (group["langevin_lr"] >= 0, "0 or more"),
-            "langevin_steps": (group["langevin_steps"] >= 1, "1 or more"),
-            "gamma": (group["gamma"] >= 0, "0 or more"),
-            "scoping": (group["scoping"] >= 0, "0 or more"),
-            "averaging": (0 < group["averaging"] <= 1, "in (0, 1]"),
-            "noise": (group["noise"] >= 0, "0 or more"),
+    def _checks(self, group: Group) -> dict[str, tuple[bool, str]]:
+        on, heavy = group["momentum_on"], group["langevin_momentum"] > 0 and not group["nesterov"]
+        return super()._checks(group) | {
+            "momentum": (0 <= group["momentum"] < 1, "in [0, 1)"),
+            "momentum_on": (
+                on == "all" or (on in ("loss and decay", "loss") and not heavy),
+                "'all', or with nesterov 'loss and decay' or 'loss'",
+            ),
         }
-        for name, (fine, wanted) in checks.items():
-            if not fine:
-                raise ValueError(f"{name} must be {wanted}; got {group[name]}.")
-        self._langevin_steps()

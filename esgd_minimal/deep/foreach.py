@@ -1,0 +1,79 @@
+"""EntropySGD's two formulas for many tensors at once: the same operations in the same order, one launch each.
+
+Beyond x, μ and the momenta they need one temporary of the parameters' size: the direction, and after it the noise.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def langevin_step(
+    x_primes: Tensors,
+    gradients: Tensors,
+    states: list[dict[str, Tensor]],
+    group: dict[str, Any],
+    scope: float,
+    draws: Callable[[], Tensors],
+) -> None:
+    """`EntropySGD._langevin_step` for all tensors of a group; scope is γ(t)."""
+    xs, mus = _columns(states, "x", "mu")
+    decay, m, langevin_lr = group["langevin_weight_decay"], group["langevin_momentum"], group["langevin_lr"]
+    directions: Tensors = torch._foreach_sub(x_primes, xs)
+    torch._foreach_mul_(directions, scope)
+    torch._foreach_add_(directions, gradients)
+    if decay > 0:
+        torch._foreach_add_(directions, x_primes, alpha=decay)
+    if m > 0:
+        (vs,) = _columns(states, "langevin_momentum")
+        torch._foreach_mul_(vs, m)
+        torch._foreach_add_(vs, directions if group["momentum_on"] == "all" else gradients)
+        if group["momentum_on"] == "loss and decay":
+            torch._foreach_add_(vs, x_primes, alpha=decay)
+        directions = _with_momentum(directions, vs, m, group["nesterov"])
+    torch._foreach_sub_(x_primes, directions, alpha=langevin_lr)
+    del directions
+    if group["noise"] > 0:
+        torch._foreach_add_(x_primes, draws(), alpha=math.sqrt(langevin_lr) * group["noise"])
+    torch._foreach_mul_(mus, 1 - group["averaging"])
+    torch._foreach_add_(mus, x_primes, alpha=group["averaging"])
+
+
+def outer_step(x_primes: Tensors, states: list[dict[str, Tensor]], group: dict[str, Any]) -> None:
+    """`EntropySGD._outer_step` for all tensors of a group."""
+    xs, mus = _columns(states, "x", "mu")
+    directions: Tensors = torch._foreach_sub(xs, mus)
+    if group["weight_decay"] > 0:
+        torch._foreach_add_(directions, xs, alpha=group["weight_decay"])
+    if group["momentum"] > 0:
+        (vs,) = _columns(states, "momentum")
+        torch._foreach_mul_(vs, group["momentum"])
+        torch._foreach_add_(vs, directions)
+        directions = _with_momentum(directions, vs, group["momentum"], group["nesterov"])
+    torch._foreach_sub_(xs, directions, alpha=group["lr"])
+    next_chain(x_primes, states)
+
+
+def next_chain(x_primes: Tensors, states: list[dict[str, Tensor]]) -> None:
+    """x′, μ ← x, and the chain's momentum at rest."""
+    xs, mus = _columns(states, "x", "mu")
+    torch._foreach_copy_(x_primes, xs)
+    torch._foreach_copy_(mus, xs)
+    vs = [state["langevin_momentum"] for state in states if "langevin_momentum" in state]
+    if vs:
+        torch._foreach_zero_(vs)
+
+
+def _with_momentum(directions: Tensors, vs: Tensors, m: float, nesterov: bool) -> Tensors:
+    if nesterov:
+        torch._foreach_add_(directions, vs, alpha=m)
+    return directions if nesterov else vs
+
+
+def _columns(states: list[dict[str, Tensor]], *names: str) -> list[list[Tensor]]:
+    return [[state[name] for state in states] for name in names]
