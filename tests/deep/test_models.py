@@ -58,7 +58,11 @@ def test_allcnn_shrinks_twice_and_ends_in_means_of_relus():
     assert [m.stride[0] for m in convolutions] == [1, 1, 2, 1, 1, 2, 1, 1, 1]
     assert [m.kernel_size[0] for m in convolutions] == [3] * 8 + [1]
     assert len(list(network.parameters())) == 36
-    assert (network(torch.randn(CIFAR)) >= 0).all()
+    network.eval()
+    images = torch.randn(CIFAR)
+    features = network[:-2](images)
+    assert features.shape == (5, 10, 8, 8) and (features >= 0).all()
+    torch.testing.assert_close(network(images), features.mean(dim=(2, 3)))
 
 
 def test_ptb_lstm_has_the_papers_weights():
