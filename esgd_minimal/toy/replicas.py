@@ -96,7 +96,7 @@ def coupled_energy(energy: Energy, gamma: float, replicas: int) -> Energy:
 
 
 def coupled_gradient(gradient: Gradient, gamma: float, replicas: int) -> Gradient:
-    """∇f(x^a) + γ (x^a − x̄) for each replica, the gradient of `coupled_energy`: (d y, n) → (d y, n)."""
+    """The gradient of `coupled_energy`, ∇f(x^a) + γ (x^a − x̄): (d y, n) → (d y, n)."""
 
     def coupled(x: np.ndarray) -> np.ndarray:
         apart = _split(x, replicas)
@@ -115,12 +115,18 @@ def draw_centre(
 
 
 def elastic_sgd(
-    gradient: Gradient, x0: np.ndarray, lr: float, steps: int, pull: float, *, period: int = 1
+    gradient: Gradient,
+    x0: np.ndarray,
+    lr: float,
+    steps: int,
+    pull: float,
+    *,
+    period: int = 1,
 ) -> Replicated:
-    """x^a ← x^a − η ∇f(x^a) − α (x^a − x);  x ← x + α Σ (x^a − x): elastic averaging (Zhang et al., 2015).
+    """Elastic averaging: x^a ← x^a − η ∇f(x^a) − α (x^a − x);  x ← x + α Σ (x^a − x).
 
-    The springs act (with `pull` α) at every `period`-th step, from the first on. x0 has shape (d, y, n); the centre
-    starts at the mean.
+    Zhang, Choromanska and LeCun (2015). The springs act, with `pull` α, at every
+    `period`-th step from the first on. x0 has shape (d, y, n); x starts at the mean.
 
     Raises:
         ValueError: a parameter out of its range, or steps too long for the curvature.
@@ -129,7 +135,7 @@ def elastic_sgd(
     _require(pull >= 0, f"pull must be 0 or more; got {pull}.")
     _require(period >= 1, f"period must be 1 or more; got {period}.")
 
-    def update(t: int, x: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def update(t: int, x: np.ndarray, centre: np.ndarray):
         spring = pull * (x - centre[:, None]) if t % period == 0 else np.zeros_like(x)
         return x - lr * _each(gradient, x) - spring, centre + spring.sum(axis=1)
 
@@ -170,7 +176,7 @@ def parle(
         rng=rng,
     )
 
-    def update(t: int, x: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def update(t: int, x: np.ndarray, centre: np.ndarray):
         mu = _each(chain, x)
         x = x - lr * ((x - mu) + rho * (x - centre[:, None]))
         return x, x.mean(axis=1)
