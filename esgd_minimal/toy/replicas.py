@@ -96,7 +96,7 @@ def coupled_energy(energy: Energy, gamma: float, replicas: int) -> Energy:
 
 
 def coupled_gradient(gradient: Gradient, gamma: float, replicas: int) -> Gradient:
-    """The gradient of `coupled_energy`, ∇f(x^a) + γ (x^a − x̄): (d y, n) → (d y, n)."""
+    """Of `coupled_energy`: ∇f(x^a) + γ (x^a − x̄), (d y, n) → (d y, n)."""
 
     def coupled(x: np.ndarray) -> np.ndarray:
         apart = _split(x, replicas)
