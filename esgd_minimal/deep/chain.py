@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from esgd_minimal.deep.noise import continued, normals, start_stream
+from esgd_minimal.deep.noise import continued, normal, normals, room, start_stream
 
 Group = dict[str, Any]
 State = dict[str, Tensor]  # of one parameter: x, μ, and what else its formulas need
@@ -63,12 +63,15 @@ class ChainOptimizer(Optimizer):
             self._start(p, gradients[-1], group)
         x_primes, states = [real_view(p) for p in params], self._states(params)
         if params and _together(params, group):
-            self._langevin_step_foreach(x_primes, gradients, states, group, lambda: self._draw(x_primes, generator))
-        else:
-            for x_prime, gradient, state in zip(x_primes, gradients, states, strict=True):
-                self._langevin_step(
-                    x_prime, gradient, state, group, lambda like=x_prime: self._draw([like], generator)[0]
-                )
+            self._langevin_step_foreach(x_primes, gradients, states, group, lambda: self._draws(x_primes, generator))
+            return
+        scratch = room(x_primes if group["noise"] > 0 else [], generator.device)
+
+        def draw(like: Tensor) -> Tensor:
+            return self._draw(like, generator, scratch)
+
+        for x_prime, gradient, state in zip(x_primes, gradients, states, strict=True):
+            self._langevin_step(x_prime, gradient, state, group, draw)
 
     def _settle(self, params: list[Tensor], group: Group) -> None:
         """The outer step in one group, and the next chain's start."""
@@ -89,8 +92,11 @@ class ChainOptimizer(Optimizer):
     def _states(self, params: list[Tensor]) -> list[State]:
         return [{name: real_view(value) for name, value in self.state[p].items()} for p in params]
 
-    def _draw(self, like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-        """The draws ξ of these tensors; a test may put its own in their place."""
+    def _draw(self, like: Tensor, generator: torch.Generator, scratch: Tensor) -> Tensor:
+        """The draws ξ of a tensor; a test may put its own in their place."""
+        return normal(like, generator, scratch)
+
+    def _draws(self, like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
         return normals(like, generator)
 
     def _langevin_step(self, x_prime: Tensor, gradient: Tensor, state: State, group: Group, draw: Callable) -> None:

@@ -108,21 +108,19 @@ class EntropySGD(ChainOptimizer):
         super().__init__(params, defaults, seed)
 
     def _langevin_step(self, x_prime: Tensor, gradient: Tensor, state: State, group: Group, draw: Callable) -> None:
-        """Lines 4 to 6 of Algorithm 1, with g = ∇f(x′) + λ′ x′ (and momentum, if m′ > 0, put on g − γ (x − x′)):
+        """Lines 4 to 6 of Algorithm 1:
 
-        x′ ← x′ − η′ (g − γ (x − x′)) + √η′ ε ξ
+        x′ ← x′ + η′ γ (x − x′) − η′ ∇f(x′) + √η′ ε ξ
         μ ← (1 − α) μ + α x′
         """
-        x, mu, langevin_lr, averaging = state["x"], state["mu"], group["langevin_lr"], group["averaging"]
-        direction = (x_prime - x).mul_(self._scope(group)).add_(gradient)
-        if group["langevin_weight_decay"] > 0:
-            direction.add_(x_prime, alpha=group["langevin_weight_decay"])
-        if group["langevin_momentum"] > 0:
-            direction = self._langevin_momentum(direction, x_prime, gradient, state, group)
+        x, mu, langevin_lr = state["x"], state["mu"], group["langevin_lr"]
+        direction, gamma = self._chain_direction(x_prime, gradient, state, group)  # ∇f(x′), γ(t), or with momentum
+        if gamma > 0:
+            x_prime.lerp_(x, langevin_lr * gamma)
         x_prime.sub_(direction, alpha=langevin_lr)
         if group["noise"] > 0:
-            x_prime.add_(draw(), alpha=math.sqrt(langevin_lr) * group["noise"])
-        mu.mul_(1 - averaging).add_(x_prime, alpha=averaging)
+            x_prime.add_(draw(x_prime), alpha=math.sqrt(langevin_lr) * group["noise"])
+        mu.lerp_(x_prime, group["averaging"])
 
     def _outer_step(self, x_prime: Tensor, state: State, group: Group) -> None:
         """Line 7 as in §4.3, with d = x − μ + λ x (and momentum, if m > 0, put on d), then line 1 for the next chain:
@@ -143,15 +141,25 @@ class EntropySGD(ChainOptimizer):
         if "langevin_momentum" in state:
             state["langevin_momentum"].zero_()
 
-    def _langevin_momentum(
-        self, direction: Tensor, x_prime: Tensor, gradient: Tensor, state: State, group: Group
-    ) -> Tensor:
-        """v ← m′ v + d; the direction becomes v, or d + m′ v (Nesterov). d may go without spring or decay into v."""
-        m, v = group["langevin_momentum"], state["langevin_momentum"]
-        v.mul_(m).add_(direction if group["momentum_on"] == "all" else gradient)
-        if group["momentum_on"] == "loss and decay":
-            v.add_(x_prime, alpha=group["langevin_weight_decay"])
-        return direction.add_(v, alpha=m) if group["nesterov"] else v
+    def _chain_direction(self, x_prime: Tensor, gradient: Tensor, state: State, group: Group) -> tuple[Tensor, float]:
+        """The gradient with weight decay and momentum, v ← m′ v + g, and the γ of what the spring does besides."""
+        gamma, decay, m, on = (
+            self._scope(group),
+            group["langevin_weight_decay"],
+            group["langevin_momentum"],
+            group["momentum_on"],
+        )
+        g = gradient
+        if decay > 0 and on != "loss":
+            g = g.add(x_prime, alpha=decay)
+        if m > 0:
+            if on == "all":
+                g, gamma = (x_prime - state["x"]).mul_(gamma).add_(g), 0.0
+            v = state["langevin_momentum"].mul_(m).add_(g)
+            g = g.add(v, alpha=m) if group["nesterov"] else v
+        if decay > 0 and on == "loss":
+            g = g.add(x_prime, alpha=decay)
+        return g, gamma
 
     def _langevin_step_foreach(
         self, x_primes: list[Tensor], gradients: list[Tensor], states: list[State], group: Group, draws: Callable

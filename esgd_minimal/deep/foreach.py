@@ -23,25 +23,47 @@ def langevin_step(
 ) -> None:
     """`EntropySGD._langevin_step` for all tensors of a group; scope is γ(t)."""
     xs, mus = _columns(states, "x", "mu")
-    decay, m, langevin_lr = group["langevin_weight_decay"], group["langevin_momentum"], group["langevin_lr"]
-    directions: Tensors = torch._foreach_sub(x_primes, xs)
-    torch._foreach_mul_(directions, scope)
-    torch._foreach_add_(directions, gradients)
-    if decay > 0:
-        torch._foreach_add_(directions, x_primes, alpha=decay)
-    if m > 0:
-        (vs,) = _columns(states, "langevin_momentum")
-        torch._foreach_mul_(vs, m)
-        torch._foreach_add_(vs, directions if group["momentum_on"] == "all" else gradients)
-        if group["momentum_on"] == "loss and decay":
-            torch._foreach_add_(vs, x_primes, alpha=decay)
-        directions = _with_momentum(directions, vs, m, group["nesterov"])
+    langevin_lr = group["langevin_lr"]
+    directions, gamma = chain_directions(x_primes, gradients, states, group, scope)
+    if gamma > 0:
+        torch._foreach_lerp_(x_primes, xs, langevin_lr * gamma)
     torch._foreach_sub_(x_primes, directions, alpha=langevin_lr)
     del directions
     if group["noise"] > 0:
         torch._foreach_add_(x_primes, draws(), alpha=math.sqrt(langevin_lr) * group["noise"])
-    torch._foreach_mul_(mus, 1 - group["averaging"])
-    torch._foreach_add_(mus, x_primes, alpha=group["averaging"])
+    torch._foreach_lerp_(mus, x_primes, group["averaging"])
+
+
+def chain_directions(
+    x_primes: Tensors, gradients: Tensors, states: list[dict[str, Tensor]], group: dict[str, Any], gamma: float
+) -> tuple[Tensors, float]:
+    """`EntropySGD._chain_direction` for all tensors of a group."""
+    decay, m, on = group["langevin_weight_decay"], group["langevin_momentum"], group["momentum_on"]
+    g = gradients
+    if decay > 0 and on != "loss":
+        g = torch._foreach_add(g, x_primes, alpha=decay)
+    if m > 0:
+        if on == "all":
+            (xs,) = _columns(states, "x")
+            spring = torch._foreach_sub(x_primes, xs)
+            torch._foreach_mul_(spring, gamma)
+            torch._foreach_add_(spring, g)
+            g, gamma = spring, 0.0
+        (vs,) = _columns(states, "langevin_momentum")
+        torch._foreach_mul_(vs, m)
+        torch._foreach_add_(vs, g)
+        g = _plus(g, vs, m, gradients) if group["nesterov"] else vs
+    if decay > 0 and on == "loss":
+        g = _plus(g, x_primes, decay, gradients)
+    return g, gamma
+
+
+def _plus(g: Tensors, others: Tensors, alpha: float, gradients: Tensors) -> Tensors:
+    """g + alpha others, in g's own memory unless that is the gradients'."""
+    if g is gradients:
+        return torch._foreach_add(g, others, alpha=alpha)
+    torch._foreach_add_(g, others, alpha=alpha)
+    return g
 
 
 def outer_step(x_primes: Tensors, states: list[dict[str, Tensor]], group: dict[str, Any]) -> None:
@@ -54,7 +76,10 @@ def outer_step(x_primes: Tensors, states: list[dict[str, Tensor]], group: dict[s
         (vs,) = _columns(states, "momentum")
         torch._foreach_mul_(vs, group["momentum"])
         torch._foreach_add_(vs, directions)
-        directions = _with_momentum(directions, vs, group["momentum"], group["nesterov"])
+        if group["nesterov"]:
+            torch._foreach_add_(directions, vs, alpha=group["momentum"])
+        else:
+            directions = vs
     torch._foreach_sub_(xs, directions, alpha=group["lr"])
     next_chain(x_primes, states)
 
@@ -67,12 +92,6 @@ def next_chain(x_primes: Tensors, states: list[dict[str, Tensor]]) -> None:
     vs = [state["langevin_momentum"] for state in states if "langevin_momentum" in state]
     if vs:
         torch._foreach_zero_(vs)
-
-
-def _with_momentum(directions: Tensors, vs: Tensors, m: float, nesterov: bool) -> Tensors:
-    if nesterov:
-        torch._foreach_add_(directions, vs, alpha=m)
-    return directions if nesterov else vs
 
 
 def _columns(states: list[dict[str, Tensor]], *names: str) -> list[list[Tensor]]:

@@ -44,8 +44,20 @@ def continued(run: dict[str, Any], device: torch.device) -> Iterator[torch.Gener
     run.update(generator_state=generator.get_state(), generator_device=device.type)
 
 
+def room(like: list[Tensor], device: torch.device) -> Tensor:
+    """Memory for the draw of the largest of some tensors, to be used for one after the other."""
+    return torch.empty(max((t.numel() for t in like), default=0), dtype=like[0].dtype if like else None, device=device)
+
+
+def normal(like: Tensor, generator: torch.Generator, scratch: Tensor) -> Tensor:
+    """Standard normals in the shape and type of a real tensor, in `scratch` (from `room`) if that has its type."""
+    if scratch.dtype == like.dtype and scratch.device == like.device:
+        return scratch[: like.numel()].view(like.shape).normal_(generator=generator)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+
+
 def normals(like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Standard normals in the shapes and types of some real tensors: one draw, cut up, where they share a type."""
+    """The same for many tensors: one draw, cut up, if they are of one type."""
     device = generator.device
     if len({t.dtype for t in like}) > 1:
         return [torch.randn(t.shape, generator=generator, dtype=t.dtype, device=device).to(t.device) for t in like]
