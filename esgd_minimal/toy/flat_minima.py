@@ -14,7 +14,7 @@ from esgd_minimal.toy.curvature import directions
 from esgd_minimal.toy.estimator import quadratic_estimate
 from esgd_minimal.toy.landscapes import Energy
 from esgd_minimal.toy.langevin import Gradient
-from esgd_minimal.toy.optimizers import Trajectory, _check, _run
+from esgd_minimal.toy.optimizers import Trajectory, iterate, require
 
 Walk = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -38,13 +38,13 @@ def slow_and_fast(
         y, mu = walk(t, x, x if restart or t == 0 else y)
         return x + pull(t) * (mu - x), y
 
-    return _run(update, x0, 1.0, steps, cost)
+    return iterate(update, x0, 1.0, steps, cost)
 
 
 def descent(gradient: Gradient, lr: float, n_steps: int) -> Walk:
     """The plain walk: n_steps of gradient descent; it reports where it ends."""
-    _check("langevin_steps", n_steps, n_steps >= 1, "1 or more")
-    _check("the walk's step", lr, bool(np.all(np.asarray(lr) > 0)), "positive")
+    require("langevin_steps", n_steps, n_steps >= 1, "1 or more")
+    require("the walk's step", lr, bool(np.all(np.asarray(lr) > 0)), "positive")
 
     def walk(t: int, x: np.ndarray, y: np.ndarray):
         for _ in range(n_steps):
@@ -65,7 +65,7 @@ def sam(gradient: Gradient, x0: np.ndarray, lr: float, steps: int, rho: float) -
 
 def uphill(gradient: Gradient, rho: float) -> Gradient:
     """The gradient a distance ρ uphill: ∇f(x + ρ ∇f(x)/|∇f(x)|); where the slope is zero, ∇f(x) itself."""
-    _check("rho", rho, rho >= 0, "0 or more")
+    require("rho", rho, rho >= 0, "0 or more")
 
     def there(x: np.ndarray) -> np.ndarray:
         slope = gradient(x)
@@ -97,7 +97,7 @@ def swa(
 
 def ema(gradient: Gradient, x0: np.ndarray, lr: float, steps: int, averaging: float) -> Trajectory:
     """An exponential average of one long descent: x ← (1 − α) x + α y at each of its steps."""
-    _check("averaging", averaging, 0 < averaging <= 1, "in (0, 1]")
+    require("averaging", averaging, 0 < averaging <= 1, "in (0, 1]")
     return slow_and_fast(descent(gradient, lr, 1), lambda t: averaging, x0, steps, cost=1, restart=False)
 
 
@@ -111,7 +111,7 @@ def lookahead(
     langevin_steps: int,
 ) -> Trajectory:
     """Lookahead (Zhang et al., 2019): L steps η' forward, then back to η of the way."""
-    _check("lr", lr, lr > 0, "positive")
+    require("lr", lr, lr > 0, "positive")
     walk = descent(gradient, langevin_lr, langevin_steps)
     return slow_and_fast(walk, lambda t: lr, x0, steps, cost=langevin_steps)
 
@@ -120,7 +120,7 @@ def reptile(
     tasks: Callable[[int], Gradient], x0: np.ndarray, lr: float, steps: int, *, langevin_lr: float, langevin_steps: int
 ) -> Trajectory:
     """Reptile (Nichol et al., 2018): Lookahead with a task for each round, whose gradient is tasks(t)."""
-    _check("lr", lr, lr > 0, "positive")
+    require("lr", lr, lr > 0, "positive")
 
     def walk(t: int, x: np.ndarray, y: np.ndarray):
         return descent(tasks(t), langevin_lr, langevin_steps)(t, x, y)
@@ -145,7 +145,7 @@ def entropy_sgd(
 
     `optimizers.entropy_sgd` is the same, with the rest of the paper's options.
     """
-    _check("lr", lr, lr > 0, "positive")
+    require("lr", lr, lr > 0, "positive")
     if noise > 0 and rng is None:
         raise ValueError(f"noise = {noise:g} needs an rng to come from.")
 
@@ -166,8 +166,8 @@ def held(gradient: Gradient, scale: float, rng: np.random.Generator, calls: int)
 
     SAM takes both gradients of a step from one batch: `calls` = 2.
     """
-    _check("scale", scale, scale >= 0, "0 or more")
-    _check("calls", calls, calls >= 1, "1 or more")
+    require("scale", scale, scale >= 0, "0 or more")
+    require("calls", calls, calls >= 1, "1 or more")
     count, kick = 0, np.zeros(())
 
     def stochastic_gradient(x: np.ndarray) -> np.ndarray:
@@ -189,7 +189,7 @@ def worst_case(energy: Energy, x: np.ndarray, rho: float, radii: int = 12, angle
     Raises:
         ValueError: x is not (2, n), or ρ is negative.
     """
-    _check("rho", rho, rho >= 0, "0 or more")
+    require("rho", rho, rho >= 0, "0 or more")
     if np.ndim(x) != 2 or len(x) != 2:
         raise ValueError(f"Points of the plane have shape (2, n); got {np.shape(x)}.")
     x = np.asarray(x, dtype=float)
@@ -205,7 +205,7 @@ def circle_average(energy: Energy, rho: float, angles: int = 32) -> Energy:
 
     An even sum over the angles, which for a smooth f converges faster than any power of their number.
     """
-    _check("rho", rho, rho >= 0, "0 or more")
+    require("rho", rho, rho >= 0, "0 or more")
     around = rho * directions(angles).T
 
     def average(x: np.ndarray) -> np.ndarray:

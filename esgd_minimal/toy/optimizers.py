@@ -26,7 +26,7 @@ def gradient_descent(gradient: Gradient, x0: np.ndarray, lr: float, steps: int) 
     def update(t: int, x: np.ndarray, v: np.ndarray):
         return x - lr * gradient(x), v
 
-    return _run(update, x0, lr, steps)
+    return iterate(update, x0, lr, steps)
 
 
 def sgd(
@@ -48,13 +48,13 @@ def heavy_ball(gradient: Gradient, x0: np.ndarray, lr: float, steps: int, moment
     Raises:
         ValueError: momentum is not in [0, 1).
     """
-    _check("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
+    require("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
 
     def update(t: int, x: np.ndarray, v: np.ndarray):
         v = momentum * v - lr * gradient(x)
         return x + v, v
 
-    return _run(update, x0, lr, steps)
+    return iterate(update, x0, lr, steps)
 
 
 def nesterov(gradient: Gradient, x0: np.ndarray, lr: float, steps: int, momentum: float = 0.9) -> Trajectory:
@@ -63,13 +63,13 @@ def nesterov(gradient: Gradient, x0: np.ndarray, lr: float, steps: int, momentum
     Raises:
         ValueError: momentum is not in [0, 1).
     """
-    _check("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
+    require("momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
 
     def update(t: int, x: np.ndarray, v: np.ndarray):
         v = momentum * v - lr * gradient(x + momentum * v)
         return x + v, v
 
-    return _run(update, x0, lr, steps)
+    return iterate(update, x0, lr, steps)
 
 
 def entropy_sgd(
@@ -98,12 +98,12 @@ def entropy_sgd(
     Raises:
         ValueError: a parameter out of its range, draws of the wrong shape, or noise with nothing to draw it from.
     """
-    _check("gamma", gamma, gamma >= 0, "0 or more")
-    _check("langevin_lr", langevin_lr, bool(np.all(np.asarray(langevin_lr) > 0)), "positive")
-    _check("langevin_steps", langevin_steps, langevin_steps >= 1, "1 or more")
-    _check("averaging", averaging, 0 < averaging <= 1, "in (0, 1]")
-    _check("noise", noise, noise >= 0, "0 or more")
-    _check("scoping", scoping, scoping >= 0, "0 or more")
+    require("gamma", gamma, gamma >= 0, "0 or more")
+    require("langevin_lr", langevin_lr, bool(np.all(np.asarray(langevin_lr) > 0)), "positive")
+    require("langevin_steps", langevin_steps, langevin_steps >= 1, "1 or more")
+    require("averaging", averaging, 0 < averaging <= 1, "in (0, 1]")
+    require("noise", noise, noise >= 0, "0 or more")
+    require("scoping", scoping, scoping >= 0, "0 or more")
     shape = (steps, langevin_steps, *np.shape(x0))
     if draws is not None and draws.shape != shape:
         raise ValueError(f"draws must have shape (steps, langevin_steps, d, n) = {shape}; got {draws.shape}.")
@@ -125,13 +125,13 @@ def entropy_sgd(
             mu = (1 - averaging) * mu + averaging * x_prime
         return x - lr * (scope if literal else 1.0) * (x - mu), v
 
-    return _run(update, x0, lr, steps, cost=langevin_steps)
+    return iterate(update, x0, lr, steps, cost=langevin_steps)
 
 
-def _run(update: Callable, x0: np.ndarray, lr: float, steps: int, cost: int = 1) -> Trajectory:
+def iterate(update: Callable, x0: np.ndarray, lr: float, steps: int, cost: int = 1) -> Trajectory:
     """(x, v) ← update(t, x, v) for t = 0 … steps − 1, from x0 and v = 0; each step costs `cost` evaluations."""
-    _check("lr", lr, bool(np.all(np.asarray(lr) > 0)), "positive")
-    _check("steps", steps, steps >= 0, "0 or more")
+    require("lr", lr, bool(np.all(np.asarray(lr) > 0)), "positive")
+    require("steps", steps, steps >= 0, "0 or more")
     if np.ndim(x0) != 2:
         raise ValueError(f"x0 must be points of shape (d, n); got shape {np.shape(x0)}.")
     path = np.empty((steps + 1, *np.shape(x0)))
@@ -149,6 +149,6 @@ def _run(update: Callable, x0: np.ndarray, lr: float, steps: int, cost: int = 1)
     return Trajectory(path, cost * np.arange(steps + 1))
 
 
-def _check(name: str, value: float, fine: bool, wanted: str) -> None:
+def require(name: str, value: float, fine: bool, wanted: str) -> None:
     if not fine:
         raise ValueError(f"{name} must be {wanted}; got {value}.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from esgd_minimal.toy.estimator import averaging_weights
 from esgd_minimal.toy.langevin import Gradient
-from esgd_minimal.toy.optimizers import Trajectory, _check, _run
+from esgd_minimal.toy.optimizers import Trajectory, iterate, require
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ def entropy_sgd_as(
     Raises:
         ValueError: a parameter out of its range, draws of the wrong shape, or noise with nothing to draw it from.
     """
-    _check("gamma", gamma, gamma >= 0, "0 or more")
-    _check("langevin_lr", langevin_lr, langevin_lr > 0, "positive")
-    _check("langevin_steps", langevin_steps, langevin_steps >= 1, "1 or more")
-    _check("noise", noise, noise >= 0, "0 or more")
-    _check("scoping", scoping, scoping >= 0, "0 or more")
+    require("gamma", gamma, gamma >= 0, "0 or more")
+    require("langevin_lr", langevin_lr, langevin_lr > 0, "positive")
+    require("langevin_steps", langevin_steps, langevin_steps >= 1, "1 or more")
+    require("noise", noise, noise >= 0, "0 or more")
+    require("scoping", scoping, scoping >= 0, "0 or more")
     shape = (langevin_steps, *np.shape(x0))
     if draws is not None and draws.shape != (steps, *shape):
         raise ValueError(f"draws must have shape (steps, langevin_steps, d, n) = {(steps, *shape)}; got {draws.shape}.")
@@ -136,4 +136,4 @@ def entropy_sgd_as(
         v = settings.outer_momentum * v + d
         return x - lr * (d + settings.outer_momentum * v), v
 
-    return _run(update, x0, lr, steps, cost=langevin_steps + settings.spare)
+    return iterate(update, x0, lr, steps, cost=langevin_steps + settings.spare)
