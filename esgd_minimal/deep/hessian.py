@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Batch = TypeVar("Batch")
 Product = Callable[[Tensor], Tensor]  # v ↦ H v, both (n,)
@@ -31,7 +31,7 @@ def hessian_product(loss: Callable[[Batch], Tensor], batches: Sequence[Batch], w
             gradient = torch.autograd.grad(loss(batch), weights, create_graph=True, materialize_grads=True)
             along = torch.stack([(g * part).sum() for g, part in zip(gradient, parts, strict=True)]).sum()
             rows = torch.autograd.grad(along, weights, materialize_grads=True)
-            total += nn.utils.parameters_to_vector(rows)
+            total += torch.cat([row.flatten() for row in rows])
         return total
 
     return product
@@ -39,7 +39,12 @@ def hessian_product(loss: Callable[[Batch], Tensor], batches: Sequence[Batch], w
 
 def dense(product: Product, like: Tensor) -> Tensor:
     """The whole matrix, (n, n), by n products; `like` is any vector of H's size, type and device."""
-    return torch.stack([product(unit) for unit in torch.eye(len(like), dtype=like.dtype, device=like.device)])
+    rows, unit = like.new_empty(len(like), len(like)), torch.zeros_like(like)
+    for i in range(len(like)):
+        unit[i] = 1
+        rows[i] = product(unit)
+        unit[i] = 0
+    return rows
 
 
 class Krylov(NamedTuple):

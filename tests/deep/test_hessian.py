@@ -73,13 +73,17 @@ def by_differences(loss, weights, v, step=1e-5):
     return (gradients[0] - gradients[1]) / (2 * step)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "batch-norm"])
-def test_through_an_lstm_and_through_batch_statistics(kind):
+@pytest.mark.parametrize("kind", ["lstm", "batch-norm", "convolution"])
+def test_through_every_kind_of_layer(kind):
     torch.manual_seed(1)
     if kind == "lstm":
         network = models.SmallCharLSTM(vocabulary=7, hidden=4).double()
         text = torch.randint(7, (6, 3))
         x, y = text, text.flatten()
+    elif kind == "convolution":
+        layers = [nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3, 7)]
+        network = nn.Sequential(*layers).double()
+        x, y = torch.randn(18, 1, 6, 6, dtype=torch.double), torch.randint(7, (18,))
     else:
         network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 7)).double()
         x, y = torch.randn(18, 3, dtype=torch.double), torch.randint(7, (18,))
