@@ -145,12 +145,14 @@ class CharLSTM(nn.Module):
     """Two layers of 128 units for characters, with batch normalization after each, as in the research code.
 
     260,282 weights for its 87 symbols. The statistics of the batch normalization are taken over time and texts alike.
+    The cells start as there: weights normal with variance 1 / (inputs + hidden), biases zero, those of the forget
+    gates one.
     """
 
     def __init__(self, vocabulary: int = 87, embedding: int = 85, hidden: int = 128):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.lstms = nn.ModuleList([_one_bias(nn.LSTM(embedding, hidden)), _one_bias(nn.LSTM(hidden, hidden))])
+        self.lstms = nn.ModuleList([_remembering(nn.LSTM(inputs, hidden)) for inputs in (embedding, hidden)])
         self.norms = nn.ModuleList([nn.BatchNorm1d(hidden), nn.BatchNorm1d(hidden)])
         self.output = nn.Linear(hidden, vocabulary)
 
@@ -204,3 +206,13 @@ def _one_bias(lstm: nn.LSTM) -> nn.LSTM:
         if name.startswith("bias_hh"):
             nn.init.zeros_(p).requires_grad_(False)
     return lstm
+
+
+def _remembering(lstm: nn.LSTM) -> nn.LSTM:
+    """The start of `CharLSTM`'s cells: a forget gate that is open at first."""
+    hidden = lstm.hidden_size
+    for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
+        nn.init.normal_(weight, std=(lstm.input_size + hidden) ** -0.5)
+    nn.init.zeros_(lstm.bias_ih_l0)
+    nn.init.ones_(lstm.bias_ih_l0[hidden : 2 * hidden])  # PyTorch's order of the gates: i, f, g, o
+    return _one_bias(lstm)

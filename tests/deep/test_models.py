@@ -100,6 +100,16 @@ def test_char_lstm():
     assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
 
 
+def test_char_lstm_starts_remembering():
+    network = models.CharLSTM()
+    for lstm, inputs in zip(network.lstms, (85, 128), strict=True):
+        i, f, g, o = lstm.bias_ih_l0.chunk(4)
+        assert (f == 1).all() and not torch.cat([i, g, o]).any() and not lstm.bias_hh_l0.any()
+        values = torch.cat([lstm.weight_ih_l0.flatten(), lstm.weight_hh_l0.flatten()])
+        # Five standard errors of the variance of so many normals.
+        assert values.var().item() == pytest.approx(1 / (inputs + 128), rel=5 * math.sqrt(2 / len(values)))
+
+
 def small_char_lstm_by_hand(network, characters):
     """A second implementation: the gates written out, one character after the other."""
     wi, wh, b = network.lstm.weight_ih_l0, network.lstm.weight_hh_l0, network.lstm.bias_ih_l0
