@@ -211,8 +211,9 @@ def _one_bias(lstm: nn.LSTM) -> nn.LSTM:
 def _remembering(lstm: nn.LSTM) -> nn.LSTM:
     """The start of `CharLSTM`'s cells: a forget gate that is open at first."""
     hidden = lstm.hidden_size
-    for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
+    from_inputs, from_hidden, bias, _ = lstm.all_weights[0]
+    for weight in (from_inputs, from_hidden):
         nn.init.normal_(weight, std=(lstm.input_size + hidden) ** -0.5)
-    nn.init.zeros_(lstm.bias_ih_l0)
-    nn.init.ones_(lstm.bias_ih_l0[hidden : 2 * hidden])  # PyTorch's order of the gates: i, f, g, o
+    nn.init.zeros_(bias)
+    nn.init.ones_(bias[hidden : 2 * hidden])  # PyTorch's order of the gates: i, f, g, o
     return _one_bias(lstm)
