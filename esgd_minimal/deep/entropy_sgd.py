@@ -143,18 +143,13 @@ class EntropySGD(ChainOptimizer):
 
     def _chain_direction(self, x_prime: Tensor, gradient: Tensor, state: State, group: Group) -> tuple[Tensor, float]:
         """The gradient with weight decay and momentum, v ← m′ v + g, and the γ of what the spring does besides."""
-        gamma, decay, m, on = (
-            self._scope(group),
-            group["langevin_weight_decay"],
-            group["langevin_momentum"],
-            group["momentum_on"],
-        )
-        g = gradient
+        gamma, decay, m = self._scope(group), group["langevin_weight_decay"], group["langevin_momentum"]
+        g, on = gradient, group["momentum_on"]
+        if m > 0 and on == "all":
+            g, gamma = (x_prime - state["x"]).mul_(gamma).add_(g), 0.0
         if decay > 0 and on != "loss":
             g = g.add(x_prime, alpha=decay)
         if m > 0:
-            if on == "all":
-                g, gamma = (x_prime - state["x"]).mul_(gamma).add_(g), 0.0
             v = state["langevin_momentum"].mul_(m).add_(g)
             g = g.add(v, alpha=m) if group["nesterov"] else v
         if decay > 0 and on == "loss":

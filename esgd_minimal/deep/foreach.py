@@ -40,15 +40,15 @@ def chain_directions(
     """`EntropySGD._chain_direction` for all tensors of a group."""
     decay, m, on = group["langevin_weight_decay"], group["langevin_momentum"], group["momentum_on"]
     g = gradients
+    if m > 0 and on == "all":
+        (xs,) = _columns(states, "x")
+        g = torch._foreach_sub(x_primes, xs)
+        torch._foreach_mul_(g, gamma)
+        torch._foreach_add_(g, gradients)
+        gamma = 0.0
     if decay > 0 and on != "loss":
-        g = torch._foreach_add(g, x_primes, alpha=decay)
+        g = _plus(g, x_primes, decay, gradients)
     if m > 0:
-        if on == "all":
-            (xs,) = _columns(states, "x")
-            spring = torch._foreach_sub(x_primes, xs)
-            torch._foreach_mul_(spring, gamma)
-            torch._foreach_add_(spring, g)
-            g, gamma = spring, 0.0
         (vs,) = _columns(states, "langevin_momentum")
         torch._foreach_mul_(vs, m)
         torch._foreach_add_(vs, g)
