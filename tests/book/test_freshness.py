@@ -38,7 +38,7 @@ def book(tmp_path):
     (source / "index.md").write_text("# Book\n\n```{toctree}\none\ntwo\n```\n")
     (source / "conf.py").write_text(
         f"import sys; sys.path.insert(0, {str(EXT)!r})\n"
-        "extensions = ['myst_nb', 'freshness']\nhtml_theme = 'basic'\n"
+        "extensions = ['myst_nb', 'freshness', 'ahead_of_time']\nhtml_theme = 'basic'\n"
         "nb_execution_mode = 'cache'\nnb_execution_raise_on_error = True\n"
         f"nb_execution_cache_path = {str(tmp_path / 'cache')!r}\n"
     )
@@ -57,7 +57,7 @@ def book(tmp_path):
                 capture_output=True,
                 env={**os.environ, "PYTHONPATH": str(tmp_path)},
             )
-            return log.read_text().split()
+            return sorted(log.read_text().split())
 
         @staticmethod
         def page(name):
