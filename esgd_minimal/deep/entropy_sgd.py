@@ -148,12 +148,12 @@ class EntropySGD(ChainOptimizer):
         if m > 0 and on == "all":
             g, gamma = (x_prime - state["x"]).mul_(gamma).add_(g), 0.0
         if decay > 0 and on != "loss":
-            g = g.add(x_prime, alpha=decay)
+            g = _plus(g, x_prime, decay, gradient)
         if m > 0:
             v = state["langevin_momentum"].mul_(m).add_(g)
-            g = g.add(v, alpha=m) if group["nesterov"] else v
+            g = _plus(g, v, m, gradient) if group["nesterov"] else v
         if decay > 0 and on == "loss":
-            g = g.add(x_prime, alpha=decay)
+            g = _plus(g, x_prime, decay, gradient)
         return g, gamma
 
     def _langevin_step_foreach(
@@ -184,3 +184,8 @@ class EntropySGD(ChainOptimizer):
                 "'all', or with nesterov 'loss and decay' or 'loss'",
             ),
         }
+
+
+def _plus(g: Tensor, other: Tensor, alpha: float, gradient: Tensor) -> Tensor:
+    """g + alpha other, in g's own memory unless that is the gradient's, which is the user's."""
+    return g.add(other, alpha=alpha) if g is gradient else g.add_(other, alpha=alpha)

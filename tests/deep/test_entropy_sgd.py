@@ -83,6 +83,8 @@ def network(seed=0):
 
 SETTINGS = {"lr": 0.7, "langevin_lr": 0.1, "langevin_steps": 4, "gamma": 0.1, "scoping": 0.1, "noise": 0.05, "seed": 7}
 
+MOMENTA = {"momentum": 0.5, "weight_decay": 0.01, "langevin_momentum": 0.9, "nesterov": True, "momentum_on": "loss"}
+
 
 def train(model, optimizer, images, labels, steps):
     """`steps` steps on consecutive mini-batches of 4, given by the range `steps`."""
@@ -99,13 +101,14 @@ def weights(model):
 
 @pytest.mark.parametrize("cut", range(9))  # L = 4: every position of the inner loop, twice, and before the first step
 @pytest.mark.parametrize("through_eval", [False, True])
-def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(cut, through_eval):
+@pytest.mark.parametrize("more", [{}, {**MOMENTA, "foreach": True}])
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(cut, through_eval, more):
     model, images, labels = network()
-    optimizer = EntropySGD(model.parameters(), **SETTINGS)
+    optimizer = EntropySGD(model.parameters(), **SETTINGS, **more)
     train(model, optimizer, images, labels, range(21))
 
     first, *_ = network()
-    optimizer = EntropySGD(first.parameters(), **SETTINGS)
+    optimizer = EntropySGD(first.parameters(), **SETTINGS, **more)
     train(first, optimizer, images, labels, range(cut))
     if through_eval:
         optimizer.eval()
