@@ -90,7 +90,10 @@ class ChainOptimizer(Optimizer):
             self.state[p].update(x=p.clone(), mu=p.clone())
 
     def _states(self, params: list[Tensor]) -> list[State]:
-        return [{name: real_view(value) for name, value in self.state[p].items()} for p in params]
+        states = [self.state[p] for p in params]
+        if not any(p.is_complex() for p in params):
+            return states
+        return [{name: real_view(value) for name, value in state.items()} for state in states]
 
     def _draw(self, like: Tensor, generator: torch.Generator, scratch: Tensor) -> Tensor:
         """The draws ξ of a tensor; a test may put its own in their place."""

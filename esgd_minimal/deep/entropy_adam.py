@@ -17,7 +17,7 @@ class EntropyAdam(EntropySGD):
     so γ is left out here as in EntropySGD. Used as EntropySGD is, with its chain and its arguments, besides:
 
     Args:
-        lr: Adam's learning rate. Paper, on War and Peace: 0.01, halved each epoch (§5.4), with langevin_lr = 1.
+        lr: Adam's learning rate. Paper, on War and Peace: 0.01, halved each epoch (§5.4).
         betas: of the running averages of x − μ and of its square. Paper: 0.5 for the first (§5.4).
         eps: added to the root of the second.
         weight_decay: λ; λ x is added to x − μ, as in Adam.

@@ -24,7 +24,7 @@ def paper(
 ) -> dict[str, Any]:
     """The text: α = 0.75, noise √η′ ε, Nesterov's momentum on everything and in both loops.
 
-    It does not say where weight decay goes; being part of the loss, it is in the chain.
+    Weight decay, as a part of the loss, is in the chain.
     """
     return {
         "gamma": gamma,
