@@ -200,14 +200,6 @@ def test_foreach_on_its_own_noise_goes_the_right_way(info, given):
     assert (losses[-1] > losses[0]) == bool(given.kwargs.get("maximize"))
 
 
-@each_optimizer
-def test_by_default_a_cpu_takes_the_for_loop(info):
-    params, loss_of = problem()
-    optimizer = info.optim_cls(params, **QUICK)
-    optimizer._langevin_step_foreach = optimizer._outer_step_foreach = None  # would be an error to call
-    descend(optimizer, params, loss_of, 4)
-
-
 @each_input
 @pytest.mark.parametrize("foreach", [False, True])
 def test_a_complex_parameter_is_two_real_ones(info, given, foreach):
@@ -361,55 +353,3 @@ def test_state_dict_hooks_run(info):
         getattr(optimizer, register)(lambda _, state: next(count) and None)
     optimizer.load_state_dict(optimizer.state_dict())
     assert next(count) == 4
-
-
-@each_optimizer
-def test_named_parameters_keep_their_names(info):
-    model = nn.Linear(2, 1)
-    named, unnamed = info.optim_cls(model.named_parameters(), **QUICK), info.optim_cls(model.parameters(), **QUICK)
-    assert named.param_groups[0]["param_names"] == ["weight", "bias"]
-    named.add_param_group({"params": [("late", nn.Parameter(torch.ones(2)))], "gamma": 0.5})
-    assert named.state_dict()["param_groups"][1]["param_names"] == ["late"]
-    assert "param_names" not in unnamed.param_groups[0]
-
-
-@each_optimizer
-def test_odd_parameters_are_met_as_torch_meets_them(info):
-    p = nn.Parameter(torch.ones(2))
-    with pytest.raises(TypeError):
-        info.optim_cls(p)
-    with pytest.raises(TypeError):
-        info.optim_cls([{"params": {p}}])
-    with pytest.raises(ValueError, match="empty parameter list"):
-        info.optim_cls([])
-    with pytest.warns(UserWarning, match="duplicate parameters"):
-        info.optim_cls([p, p])
-    optimizer = info.optim_cls([p], **QUICK)
-    with pytest.raises(ValueError, match="more than one parameter group"):
-        optimizer.add_param_group({"params": [p]})
-    with pytest.raises(ValueError, match="same langevin_steps"):
-        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))], "langevin_steps": 7})
-    assert len(optimizer.param_groups) == 1
-
-
-@each_optimizer
-def test_a_state_that_appears_late_is_made_in_time(info):
-    """Momentum switched on for a parameter that has no gradient until the chain's end."""
-    p = nn.Parameter(torch.ones(2))
-    optimizer = info.optim_cls([p], **QUICK)
-    p.grad = torch.ones(2)
-    optimizer.step()
-    p.grad = None
-    optimizer.param_groups[0].update(momentum=0.9, langevin_momentum=0.9)
-    for _ in range(3):
-        optimizer.step()
-    assert p.isfinite().all() and (p != 1).all()
-
-
-@each_optimizer
-def test_an_empty_first_group(info):
-    p = nn.Parameter(torch.ones(2))
-    optimizer = info.optim_cls([{"params": []}, {"params": [p]}], noise=0.1, **QUICK)
-    p.grad = torch.ones(2)
-    optimizer.step()
-    assert (p != 1).all()
