@@ -26,14 +26,24 @@ figure, ax = figures.panels()
 ax.plot([0, 1], color=figures.COLORS["exact"]);
 ```
 """
+AUDIT = """```{audit} A line rises
+:where: §1
+:verdict: holds
+:shows: {numref}`fig-line` there
+
+Look.
+```
+"""
 GOOD = (
     FRONT
     + FIGURE
+    + AUDIT
     + "\nSee {numref}`fig-line` and $x^2$. It cost \\$5 {cite:p}`known`.\n\n```python\ncost = '$x'\n```\n"
 )
 FAULTS = {
     "a failing cell": ("figures.panels()", "figures.panels(1 / 0)", "ZeroDivisionError"),
-    "a broken reference": ("{numref}`fig-line`", "{numref}`fig-lime`", "fig-lime"),
+    "a broken reference": ("See {numref}`fig-line`", "See {numref}`fig-lime`", "fig-lime"),
+    "an audit entry that points to nothing": ("{numref}`fig-line` there", "{numref}`fig-lime` there", "fig-lime"),
     "an undefined citation": ("{cite:p}`known`", "{cite:p}`unknown`", "unknown"),
     "a figure without alt text": ("  image: {alt: A rising line.}\n", "", "no alt text"),
     "raw TeX": ("$x^2$", "the sum\n$$\nx^2\n$$ is", "shows raw markup"),
@@ -53,7 +63,7 @@ def build(tmp_path):
         shutil.copytree(ROOT / "book" / name, book / name)
     (book / "references.bib").write_text("@misc{known, author={A. Author}, title={T}, year={2000}}\n")
     (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: page}]\n")
-    (book / "index.md").write_text("# Index\n\n```{bibliography}\n```\n")
+    (book / "index.md").write_text("# Index\n\n```{audit-table}\n```\n\n```{bibliography}\n```\n")
 
     def build(text=None):
         if text is not None:
