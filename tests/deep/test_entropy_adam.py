@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from injected import FromDraws
 from torch import nn
 
 from esgd_minimal.deep.entropy_adam import EntropyAdam
@@ -16,16 +17,8 @@ CURVATURES = torch.tensor([[1.0], [10.0]], dtype=torch.float64)
 CHAIN = {"gamma": 0.3, "noise": 0.2, "langevin_lr": 0.07, "averaging": 0.75}
 
 
-class Injected(EntropyAdam):
-    def __init__(self, params, draws, **settings):
-        super().__init__(params, **settings)
-        self.stream = iter(torch.as_tensor(draws))
-
-    def _draw(self, like, generator, scratch):
-        return next(self.stream)
-
-    def _draws(self, like, generator):
-        return [next(self.stream) for _ in like]
+class Injected(FromDraws, EntropyAdam):
+    pass
 
 
 @pytest.mark.parametrize("foreach", [False, True])

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from injected import FromDraws
 from torch import nn
 
 from esgd_minimal.deep.entropy_sgd import EntropySGD
@@ -17,18 +18,8 @@ CURVATURES = torch.tensor([[1.0], [10.0]], dtype=torch.float64)
 START = np.array([[1.0, -2.0, 0.5], [3.0, 0.25, -1.0]])
 
 
-class Injected(EntropySGD):
-    """EntropySGD whose noise is read from an array, draw after draw, in place of its generator."""
-
-    def __init__(self, params, draws, **settings):
-        super().__init__(params, **settings)
-        self.stream = iter(torch.as_tensor(draws))
-
-    def _draw(self, like, generator, scratch):
-        return next(self.stream)
-
-    def _draws(self, like, generator):
-        return [next(self.stream) for _ in like]
+class Injected(FromDraws, EntropySGD):
+    pass
 
 
 def descend(p, optimizer, steps):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from injected import FromDraws
 from torch import nn
 
 from esgd_minimal.deep import presets
@@ -14,18 +15,8 @@ NUMBERS = {"gamma": 0.3, "scoping": 0.1, "noise": 0.2, "langevin_lr": 0.04, "lan
 OUTER = 7
 
 
-class Injected(EntropySGD):
-    """EntropySGD whose noise is read from an array, draw after draw, in place of its generator."""
-
-    def __init__(self, params, draws, **settings):
-        super().__init__(params, **settings)
-        self.stream = iter(torch.as_tensor(draws))
-
-    def _draw(self, like, generator, scratch):
-        return next(self.stream)
-
-    def _draws(self, like, generator):
-        return [next(self.stream) for _ in like]
+class Injected(FromDraws, EntropySGD):
+    pass
 
 
 def slope(x):
