@@ -1,0 +1,205 @@
+"""The command line: python -m esgd_minimal list | run | resume | table | data."""
+
+import argparse
+import ast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from esgd_minimal import records
+
+ABOUT = """Train the networks of the Entropy-SGD paper, by Entropy-SGD and by what it is compared with.
+
+    python -m esgd_minimal list
+    python -m esgd_minimal run mnistfc --optimizer entropy-sgd --seed 0 --epochs 5
+    python -m esgd_minimal table mnistfc-5-epochs
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="python -m esgd_minimal", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    runs = argparse.ArgumentParser(add_help=False)
+    runs.add_argument("--runs", type=Path, help="folder of the records (default: book/runs in a clone, else runs)")
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: a GPU if there")
+    machine.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    commands.add_parser("list", help="the experiments, their methods and budgets")
+    run = commands.add_parser("run", parents=[runs, machine], help="train, and write a record for each run")
+    run.add_argument("experiment", help="a name that `list` shows")
+    run.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all of them)")
+    run.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
+    run.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the paper's")
+    run.add_argument("--examples", type=int, help="train on this many examples only")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; may be repeated"
+    )
+    run.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the passes")
+    resume = commands.add_parser("resume", parents=[runs, machine], help="go on with what was interrupted")
+    resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
+    table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
+    table.add_argument("experiment", nargs="*", help="default: all that have a record")
+    data = commands.add_parser("data", help="fetch the data sets, and say what is there")
+    data.add_argument("name", nargs="*", help="default: all of them")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what was asked; 0 if it went well. What goes wrong is one sentence on the standard error."""
+    given = parser().parse_args(arguments)
+    try:
+        return COMMANDS[given.command](given)
+    except (ValueError, FloatingPointError, OSError) as reason:
+        print(f"esgd_minimal: {reason}", file=sys.stderr)
+        return 1
+
+
+def list_(given: argparse.Namespace) -> int:
+    """The registry."""
+    from esgd_minimal.deep.experiments import EXPERIMENTS
+
+    for experiment in EXPERIMENTS.values():
+        print(f"{experiment.name}: {experiment.network} on {experiment.data}")
+        for name, method in experiment.methods.items():
+            settings = ", ".join(f"{k}={v}" for k, v in method.settings.items())
+            print(f"    {name:16} {method.epochs:4g} effective epochs   {settings}")
+    return 0
+
+
+def run(given: argparse.Namespace) -> int:
+    """Train every method asked for, with every seed asked for."""
+    from esgd_minimal.deep import experiments
+    from esgd_minimal.deep.training import Plan
+
+    if given.examples is not None and given.examples < 1:
+        raise ValueError(f"--examples is 1 or more; got {given.examples}.")
+    experiment = experiments.EXPERIMENTS[experiments.nearest(given.experiment, experiments.EXPERIMENTS, "experiment")]
+    methods = given.optimizer or list(experiment.methods)
+    for method in methods:
+        experiments.nearest(method, experiment.methods, f"method of {experiment.name}")
+    for assignment in given.set:
+        name, value = setting(assignment)
+        for k, method in enumerate(methods):
+            experiment, methods[k] = experiments.with_setting(experiment, method, name, value)
+    if given.epochs is not None:
+        experiment = experiments.with_epochs(experiment, given.epochs)
+    plans = [
+        Plan.of(experiment, method, seed, given.precision, given.examples)
+        for seed in given.seed or [0]
+        for method in methods
+    ]
+    folder = runs_folder(given)
+    for plan in plans:
+        done = records.path(folder, plan.experiment, plan.method, plan.seed)
+        begun = done.with_suffix(".checkpoint")
+        if done.exists():
+            raise ValueError(f"{done} is there already; delete it to run that again.")
+        if begun.exists():
+            raise ValueError(f"This run was begun: `resume` goes on with {begun}; delete that to start over.")
+    return train_all(given, [(plan, None) for plan in plans])
+
+
+def resume(given: argparse.Namespace) -> int:
+    """Go on with what was interrupted."""
+    found = given.checkpoint or sorted(runs_folder(given).glob("*/*.checkpoint"))
+    if not found:
+        print("There is nothing to resume.")
+    return train_all(given, [(None, checkpoint) for checkpoint in found])
+
+
+def train_all(given: argparse.Namespace, runs: list) -> int:
+    """One run after the other: new ones by their plans, begun ones by their checkpoints."""
+    from esgd_minimal.deep import training as t
+
+    device = choose_device(given.device)
+    folder = runs_folder(given)
+    for plan, checkpoint in runs:
+        training = t.Training(plan, device) if checkpoint is None else t.restore(checkpoint, device)
+        plan = training.plan
+        target = records.path(folder, plan.experiment, plan.method, plan.seed)
+        checkpoint = checkpoint or target.with_suffix(".checkpoint")
+        try:
+            record = t.train(training, checkpoint, quiet=given.quiet)
+        except t.Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            return 130
+        except FloatingPointError as reason:
+            raise FloatingPointError(f"{reason} The last checkpoint is kept in {checkpoint}.") from None
+        print(records.write(folder, record), *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
+        t.keep_weights(training, checkpoint)
+    return 0
+
+
+def table(given: argparse.Namespace) -> int:
+    """Print every experiment's table."""
+    folder = runs_folder(given)
+    for name in given.experiment or records.names(folder):
+        by_method = records.load(folder, name)
+        first = next(iter(by_method.values()))[0]
+        result = "test_error" if "test_error" in first.results else "test_loss"
+        print(f"\n{name}\n\n{records.table(by_method, result)}")
+    return 0
+
+
+def data(given: argparse.Namespace) -> int:
+    """Fetch what is missing."""
+    from torch import Tensor
+
+    from esgd_minimal.deep import datasets
+    from esgd_minimal.deep.experiments import nearest
+
+    loaders: dict[str, Callable[[], Any]] = {
+        "mnist": datasets.mnist,
+        "cifar10": datasets.cifar10,
+        "penn-treebank": datasets.penn_treebank,
+        "war-and-peace": datasets.war_and_peace,
+    }
+    for name in [nearest(name, loaders, "data set") for name in given.name] or loaders:
+        parts = loaders[name]()
+        sizes = [len(part if isinstance(part, Tensor) else part.labels) for part in parts[:3]]
+        print(f"{name}: {', '.join(f'{size:,}' for size in sizes)}")
+    return 0
+
+
+def setting(assignment: str) -> tuple[str, object]:
+    """NAME=VALUE taken apart, the value as a Python literal.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    name, equals, value = assignment.partition("=")
+    try:
+        if not (name and equals):
+            raise ValueError
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ValueError(f"--set takes NAME=VALUE, with a number for value; got {assignment!r}.") from None
+
+
+def choose_device(name: str):
+    """The torch device that is meant.
+
+    Raises:
+        ValueError: cuda is asked for, and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("This PyTorch finds no GPU: leave --device out, or install a PyTorch built for your CUDA.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def runs_folder(given: argparse.Namespace) -> Path:
+    """Where the records lie."""
+    return given.runs or (Path("book/runs") if Path("book").is_dir() else Path("runs"))
+
+
+COMMANDS = {"list": list_, "run": run, "resume": resume, "table": table, "data": data}
+
+if __name__ == "__main__":
+    sys.exit(main())

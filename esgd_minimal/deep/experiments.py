@@ -1,0 +1,212 @@
+"""The experiments as data: what the paper's Table 1 compares, with its settings, and the controls that it lacks.
+
+`EXPERIMENTS` is the registry. Sources: the paper's §5, and, where the text is silent, the released Lua code that
+made its results. A budget is in effective epochs, one pass's worth of gradient evaluations each; a schedule's steps
+are at fractions of the budget, so that a shorter run keeps the shape.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from esgd_minimal.deep import presets
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The paper's own number (Table 1): test error in percent, or for texts the test perplexity."""
+
+    value: float
+    spread: float
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """An optimizer with its settings and its schedule, and the network's dropout, which the paper changes with it."""
+
+    optimizer: str  # a name in training.OPTIMIZERS
+    settings: Settings
+    epochs: float  # effective
+    at: tuple[float, ...] = ()  # the fractions of the budget after which the learning rate drops
+    drop: float = 1.0  # to this part of what it was
+    network: Settings = field(default_factory=dict)
+    average: float | None = None  # evaluate an exponential average of the weights, with this decay a step
+    clip: float | None = None  # the gradient's norm
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network, its data, and the methods to be compared on it."""
+
+    name: str
+    network: str  # a name in training.NETWORKS
+    data: str  # a name in tasks.DATA
+    batch: int
+    methods: Mapping[str, Method]
+    unroll: int = 0  # texts only: tokens between two steps
+
+
+def nearest(name: str, among: Mapping[str, Any] | list[str], what: str) -> str:
+    """The name itself, if it is known.
+
+    Raises:
+        ValueError: it is not; the nearest known ones are offered.
+    """
+    if name in among:
+        return name
+    close = difflib.get_close_matches(name, list(among), n=3, cutoff=0.4)
+    raise ValueError(
+        f"There is no {what} {name!r}; {'did you mean' if close else 'there are'}: {', '.join(close or among)}?"
+    )
+
+
+def with_epochs(experiment: Experiment, epochs: float) -> Experiment:
+    """The experiment cut (or stretched) to a budget, the same for every method; the name says so.
+
+    Raises:
+        ValueError: the budget is not above 0.
+    """
+    if not epochs > 0:
+        raise ValueError(f"A budget is above 0 epochs; got {epochs:g}.")
+    methods = {name: replace(method, epochs=epochs) for name, method in experiment.methods.items()}
+    return replace(experiment, name=f"{experiment.name}-{epochs:g}-epochs", methods=methods)
+
+
+def with_setting(experiment: Experiment, method: str, name: str, value: Any) -> tuple[Experiment, str]:
+    """The experiment with one more method: `method` with one of its settings changed. Also the new one's name.
+
+    Raises:
+        ValueError: the method has no such setting.
+    """
+    old = experiment.methods[method]
+    known = asdict(old)["settings"]
+    nearest(name, known, f"setting of {method}")
+    changed = f"{method},{name}={value}"
+    new = replace(old, settings={**known, name: value}, published=None)
+    return replace(experiment, methods={**experiment.methods, changed: new}), changed
+
+
+# The paper's schedule for Adam: a fifth every 30 of 100 epochs; for Entropy-SGD on MNIST: a tenth after 2 of 5.
+FIFTH: dict[str, Any] = {"at": (0.3, 0.6, 0.9), "drop": 0.2}
+TENTH: dict[str, Any] = {"at": (0.4,), "drop": 0.1}
+# The control that asks what local entropy adds: the released program's two loops, with neither spring nor noise.
+ALONE: dict[str, Any] = {"gamma": 0.0, "noise": 0.0}
+
+
+def _mnist(network: str, dropout: float, adam: Published, entropy_sgd: Published) -> Experiment:
+    """§5.2. Adam and SGD have dropout 0.5; Entropy-SGD, and so its controls, less."""
+    less: Settings = {"dropout": dropout}
+    paper: dict[str, Any] = {"lr": 1.0, **presets.paper(noise=1e-3)}
+    lua: dict[str, Any] = {"lr": 1.0, **presets.released_lua()}
+    sgd: Settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+    return Experiment(
+        name=network,
+        network=network,
+        data="mnist",
+        batch=128,
+        methods={
+            "entropy-sgd": Method("entropy-sgd", paper, 100, **TENTH, network=less, published=entropy_sgd),
+            "entropy-sgd-lua": Method("entropy-sgd", lua, 100, **TENTH, network=less),
+            "loop": Method("entropy-sgd", lua | ALONE, 100, **TENTH, network=less),
+            "adam": Method("adam", {"lr": 1e-3}, 100, **FIFTH, published=adam),
+            "sgd": Method("sgd", sgd, 100, **FIFTH),
+            "sgd-average": Method("sgd", sgd, 100, **FIFTH, network=less, average=0.999),
+        },
+    )
+
+
+MNISTFC = _mnist("mnistfc", 0.15, adam=Published(1.39, 0.03, 66), entropy_sgd=Published(1.37, 0.03, 120))
+LENET = _mnist("lenet", 0.25, adam=Published(0.51, 0.01, 100), entropy_sgd=Published(0.50, 0.01, 80))
+
+# §5.3. Both have weight decay 1e-3; a fifth every 60 of 200 epochs for SGD, every 4 of 10 for Entropy-SGD.
+_SGD: Settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}
+_LUA: dict[str, Any] = {"lr": 1.0, **presets.released_lua(gamma=0.03, weight_decay=1e-3)}
+_ENTROPY_SGD: dict[str, Any] = {"lr": 1.0, **presets.paper(gamma=0.03, weight_decay=1e-3)}
+_SLOWER: dict[str, Any] = {"at": (0.4, 0.8), "drop": 0.2}
+ALLCNN = Experiment(
+    name="allcnn",
+    network="allcnn",
+    data="cifar10",
+    batch=128,
+    methods={
+        "entropy-sgd": Method("entropy-sgd", _ENTROPY_SGD, 200, **_SLOWER, published=Published(7.81, 0.09, 160)),
+        "entropy-sgd-lua": Method("entropy-sgd", _LUA, 200, **_SLOWER),
+        "loop": Method("entropy-sgd", _LUA | ALONE, 200, **_SLOWER),
+        "sgd": Method("sgd", _SGD, 200, **FIFTH, published=Published(7.71, 0.19, 180)),
+        "sgd-average": Method("sgd", _SGD, 200, **FIFTH, average=0.999),
+    },
+)
+
+# §5.4. Five outer epochs of L = 5; γ does not grow. Zaremba et al.'s schedule starts after 14 of 55 epochs.
+_INNER: dict[str, Any] = {"gamma": 1e-3, "scoping": 0.0, "momentum": 0.5, "langevin_lr": 1.0, "langevin_steps": 5}
+PTB_LSTM = Experiment(
+    name="ptb-lstm",
+    network="ptb-lstm",
+    data="penn-treebank",
+    batch=20,
+    unroll=35,
+    methods={
+        "entropy-sgd": Method(
+            "entropy-sgd",
+            {"lr": 1.0, **presets.paper(**_INNER)},
+            25,
+            at=(0.6, 0.8),
+            drop=0.1,
+            clip=10.0,
+            published=Published(77.656, 0.171, 25),
+        ),
+        "sgd": Method(
+            "sgd",
+            {"lr": 1.0},
+            55,
+            at=tuple(epoch / 55 for epoch in range(14, 55)),
+            drop=1 / 1.15,
+            clip=10.0,
+            published=Published(78.6, 0.26, 55),
+        ),
+    },
+)
+
+_ADAM_CHAIN = {
+    "gamma": 0.01,
+    "scoping": 0.0,
+    "noise": 1e-4,
+    "langevin_lr": 1.0,
+    "langevin_steps": 5,
+    "langevin_momentum": 0.9,
+    "nesterov": True,
+}
+CHAR_LSTM = Experiment(
+    name="char-lstm",
+    network="char-lstm",
+    data="war-and-peace",
+    batch=128,
+    unroll=50,
+    methods={
+        "entropy-adam": Method(
+            "entropy-adam",
+            {"lr": 0.01, "betas": (0.5, 0.999), **_ADAM_CHAIN},
+            25,
+            at=(0.2, 0.4, 0.6, 0.8),
+            drop=0.5,
+            clip=5.0,
+            published=Published(1.217, 0.005, 25),
+        ),
+        "adam": Method(
+            "adam",
+            {"lr": 0.002},
+            50,
+            at=tuple(k / 10 for k in range(1, 10)),
+            drop=0.5,
+            clip=5.0,
+            published=Published(1.226, 0.01, 40),
+        ),
+    },
+)
+
+EXPERIMENTS = {e.name: e for e in (MNISTFC, LENET, ALLCNN, PTB_LSTM, CHAR_LSTM)}

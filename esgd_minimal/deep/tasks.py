@@ -1,0 +1,191 @@
+"""What a network is trained on: batches picked by index from tensors that stay on the device, and a score."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from esgd_minimal.deep import datasets, preprocessing, text
+from esgd_minimal.deep.datasets import Corpus, Images
+
+HELD_OUT = 5000  # images of the training set that only validate
+SCORED = 5000  # training images that a score is taken on, and batch normalization's statistics, along the way
+AT_ONCE = 500  # images in a forward pass without gradient: no larger is faster on a CPU
+
+
+class Task(Protocol):
+    """Training batches by the number of the step, and scores on the parts "train", "valid" and "test"."""
+
+    digest: str  # SHA-256 of the data
+    steps: int  # in a pass
+    network: dict[str, Any]  # what the data tells the network's builder
+
+    def loss(self, network: nn.Module, step: int) -> Tensor:
+        """The mean loss of the batch of this step, for its gradient."""
+
+    def inputs(self, everything: bool) -> Iterator[Tensor]:
+        """Batches to estimate batch normalization's statistics from: of the whole training set, or of a part."""
+
+    def score(self, network: nn.Module, part: str, everything: bool) -> dict[str, float]:
+        """The mean loss, and more, of a network in eval mode."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next batch needs from the last."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Classification:
+    """Images and their classes. A pass takes every image once, in an order that the seed and the pass give.
+
+    What does not fill a batch waits for the next pass. The validation set is `HELD_OUT` images of the training set,
+    the same for every seed.
+    """
+
+    def __init__(self, train: Images, test: Images, batch: int, seed: int, device: torch.device):
+        held_out = min(HELD_OUT, len(train.labels) // 10)
+        kept, valid = datasets.hold_out(train, held_out)
+        self.parts = {
+            name: Images(part.pixels.to(device), part.labels.to(device))
+            for name, part in {"train": kept, "valid": valid, "test": test}.items()
+        }
+        self.digest = _sha256(train.pixels, train.labels, test.pixels, test.labels)
+        self.batch, self.seed = batch, seed
+        self.steps = len(kept.labels) // batch
+        self.network: dict[str, Any] = {}
+        self._order: tuple[int, Tensor] | None = None
+        if not self.steps:
+            raise ValueError(f"{len(kept.labels)} training images do not fill one batch of {batch}.")
+
+    def order(self, number: int) -> Tensor:
+        """The order of a pass: it depends on nothing that a checkpoint would have to keep."""
+        if self._order is None or self._order[0] != number:
+            shuffled = np.random.default_rng([self.seed, number]).permutation(len(self.parts["train"].labels))
+            self._order = number, torch.from_numpy(shuffled).to(self.parts["train"].labels.device)
+        return self._order[1]
+
+    def loss(self, network: nn.Module, step: int) -> Tensor:
+        number, k = divmod(step, self.steps)
+        index = self.order(number)[k * self.batch : (k + 1) * self.batch]
+        pixels, labels = self.parts["train"]
+        return cross_entropy(network(pixels[index]), labels[index])
+
+    def inputs(self, everything: bool) -> Iterator[Tensor]:
+        pixels = self.parts["train"].pixels
+        yield from (pixels if everything else pixels[:SCORED]).split(self.batch)
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, part: str, everything: bool) -> dict[str, float]:
+        """The mean cross-entropy, and the error in percent."""
+        pixels, labels = self.parts[part]
+        n = len(labels) if everything else min(len(labels), SCORED)
+        loss = torch.zeros((), dtype=torch.double, device=labels.device)
+        wrong = torch.zeros((), dtype=torch.long, device=labels.device)
+        for images, truth in zip(pixels[:n].split(AT_ONCE), labels[:n].split(AT_ONCE), strict=True):
+            logits = network(images).float()
+            loss += cross_entropy(logits, truth, reduction="sum")
+            wrong += (logits.argmax(dim=1) != truth).sum()
+        return {"loss": loss.item() / n, "error": 100 * wrong.item() / n}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class NextToken:
+    """A text in `batch` columns side by side, read from the top; each token is predicted from those above it.
+
+    The hidden state is carried from window to window, and starts at zero at the top of every pass.
+    """
+
+    def __init__(self, corpus: Corpus, batch: int, unroll: int, device: torch.device):
+        tokens = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+        self.digest = _sha256(*tokens.values())
+        self.columns = {part: text.side_by_side(t, batch).to(device) for part, t in tokens.items()}
+        self.unroll = unroll
+        self.steps = len(list(text.windows(self.columns["train"], unroll)))
+        self.network = {"vocabulary": len(corpus.vocabulary)}
+        self.hidden: tuple[Tensor, Tensor] | None = None
+
+    def loss(self, network: nn.Module, step: int) -> Tensor:
+        k = step % self.steps
+        if k == 0:
+            self.hidden = None
+        window = self.columns["train"][k * self.unroll : (k + 1) * self.unroll + 1]
+        logits, (h, c) = network(window[:-1], self.hidden)
+        self.hidden = h.detach(), c.detach()
+        return cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+
+    def inputs(self, everything: bool) -> Iterator[Tensor]:
+        windows = list(text.windows(self.columns["train"], self.unroll))
+        yield from (inputs for inputs, _ in (windows if everything else windows[:: max(1, len(windows) // 50)]))
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, part: str, everything: bool) -> dict[str, float]:
+        """The mean cross-entropy of a token, in nats. Of the training text, a part is its first tenth."""
+        columns = self.columns[part]
+        if part == "train" and not everything:
+            columns = columns[: max(2, len(columns) // 10)]
+        total, hidden, n = 0.0, None, 0
+        for inputs, targets in text.windows(columns, self.unroll):
+            logits, hidden = network(inputs, hidden)
+            total += cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum").item()
+            n += targets.numel()
+        return {"loss": total / n}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"hidden": self.hidden}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.hidden = state["hidden"]
+
+
+def mnist() -> tuple[Images, Images]:
+    """MNIST with pixels from −1 to 1.02, as in the code released in Lua."""
+    train, test = (Images(preprocessing.scale_mnist(part.pixels), part.labels) for part in datasets.mnist())
+    return train, test
+
+
+def cifar10() -> tuple[Images, Images]:
+    """CIFAR-10 with the contrast normalized and whitened (§5.3), by what the training images teach."""
+    train, test = datasets.cifar10()
+    images, others = (preprocessing.normalize_contrast(part.pixels.float()) for part in (train, test))
+    learned = preprocessing.whitening(images)
+    return (
+        Images(preprocessing.whiten(images, learned), train.labels),
+        Images(preprocessing.whiten(others, learned), test.labels),
+    )
+
+
+DATA: dict[str, Callable[[], Any]] = {
+    "mnist": mnist,
+    "cifar10": cifar10,
+    "penn-treebank": datasets.penn_treebank,
+    "war-and-peace": datasets.war_and_peace,
+}
+
+
+def task(data: str, batch: int, unroll: int, seed: int, device: torch.device, examples: int | None = None) -> Task:
+    """The task of a data set, of all of it or of its first `examples` training images or tokens.
+
+    Raises:
+        ValueError, ConnectionError: the data is not here, or not right; or it does not fill one batch.
+    """
+    loaded = DATA[data]()
+    if isinstance(loaded, Corpus):
+        return NextToken(loaded._replace(train=loaded.train[:examples]), batch, unroll, device)
+    train, test = loaded
+    return Classification(Images(train.pixels[:examples], train.labels[:examples]), test, batch, seed, device)
+
+
+def _sha256(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

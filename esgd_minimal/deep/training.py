@@ -1,0 +1,352 @@
+"""One training loop for every experiment: what a run holds, a step of it, its checkpoint, its record."""
+
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from esgd_minimal.deep import models
+from esgd_minimal.deep.batch_norm import reestimate_batch_norm
+from esgd_minimal.deep.entropy_adam import EntropyAdam
+from esgd_minimal.deep.entropy_sgd import EntropySGD
+from esgd_minimal.deep.experiments import Experiment, Method, Published
+from esgd_minimal.deep.tasks import task
+from esgd_minimal.records import Record
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "mnistfc": models.mnistfc,
+    "lenet": models.lenet,
+    "small-mnistfc": models.small_mnistfc,
+    "small-lenet": models.small_lenet,
+    "allcnn": models.allcnn,
+    "ptb-lstm": models.PTBLSTM,
+    "char-lstm": models.CharLSTM,
+}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "entropy-sgd": EntropySGD,
+    "entropy-adam": EntropyAdam,
+}
+LOOK = 50  # steps between two looks at the losses, each of which makes a GPU wait
+SAVE = 60.0  # seconds between two checkpoints
+
+
+class Stopped(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM), and its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: all that decides what comes out of it."""
+
+    experiment: str
+    method: str
+    seed: int
+    network: str
+    data: str
+    batch: int
+    unroll: int
+    recipe: Method
+    precision: str = "float32"  # of forward and backward passes; the weights are always 32 bits
+    examples: int | None = None  # train on the first of them only
+
+    @classmethod
+    def of(cls, experiment: Experiment, method: str, seed: int, precision: str, examples: int | None) -> "Plan":
+        """The plan of a run of an experiment; on a part of the data it has another name."""
+        e = experiment
+        name = e.name if examples is None else f"{e.name}-{examples}-examples"
+        recipe = e.methods[method]
+        return cls(name, method, seed, e.network, e.data, e.batch, e.unroll, recipe, precision, examples)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Plan":
+        """The plan that `dataclasses.asdict` took apart."""
+        published = plain["recipe"]["published"]
+        recipe = plain["recipe"] | {"published": published and Published(**published)}
+        return cls(**plain | {"recipe": Method(**recipe)})
+
+
+class Training:
+    """A run under way: network, optimizer, task, clock and history. It starts where the plan says.
+
+    Raises:
+        ValueError, ConnectionError: the data is not here, or not right.
+    """
+
+    def __init__(self, plan: Plan, device: torch.device):
+        self.plan, self.device, recipe = plan, device, plan.recipe
+        torch.manual_seed(plan.seed)
+        self.task = task(plan.data, plan.batch, plan.unroll, plan.seed, device, plan.examples)
+        self.network = NETWORKS[plan.network](**recipe.network, **self.task.network).to(device)
+        settings = dict(recipe.settings)
+        if recipe.optimizer.startswith("entropy"):
+            settings["seed"] = plan.seed
+        self.optimizer = OPTIMIZERS[recipe.optimizer](self.network.parameters(), **settings)
+        self.averaged: AveragedModel | None = None
+        if recipe.average is not None:
+            self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+        self.steps = max(1, round(recipe.epochs * self.task.steps))
+        self.step = 0
+        self.seconds = 0.0
+        self.history: dict[str, list[float]] = {}
+        self.losses: list[Tensor] = []  # since the last look
+
+    def advance(self) -> None:
+        """One gradient, and one step of the optimizer."""
+        recipe = self.plan.recipe
+        passed = sum(self.step >= round(at * self.steps) for at in recipe.at)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.settings["lr"] * recipe.drop**passed
+        self.optimizer.zero_grad()
+        with self.autocast():
+            loss = self.task.loss(self.network, self.step)
+        loss.backward()
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+        self.losses.append(loss.detach())
+        self.step += 1
+
+    def look(self) -> float:
+        """The mean loss since the last look.
+
+        Raises:
+            FloatingPointError: a loss was not finite.
+        """
+        losses, self.losses = torch.stack(self.losses).float().cpu(), []
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            first = self.step - len(losses) + int(bad[0]) + 1
+            raise FloatingPointError(
+                f"The loss is {losses[bad[0]].item()} at step {first} of {self.steps}. Try a smaller learning rate"
+                f" ({', '.join(f'{k}={v}' for k, v in self.plan.recipe.settings.items() if k.endswith('lr'))} now)."
+            )
+        return losses.mean().item()
+
+    @contextmanager
+    def at_x(self, everything: bool) -> Iterator[nn.Module]:
+        """The network that is to be judged: at x or at the average, in eval mode, with statistics of its own."""
+        chain = self.optimizer if isinstance(self.optimizer, EntropySGD) else None
+        network: nn.Module = self.network if self.averaged is None else self.averaged.module
+        if chain:
+            chain.eval()
+        try:
+            with self.autocast():
+                reestimate_batch_norm(network, self.task.inputs(everything))
+                network.eval()
+                yield network
+        finally:
+            network.train()
+            if chain:
+                chain.train()
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
+
+    def evaluate(self) -> dict[str, float]:
+        """Add a line to the history: the scores on the validation set and on a part of the training set."""
+        with self.at_x(everything=False) as network:
+            scores = {
+                f"{part}_{name}": value
+                for part in ("train", "valid")
+                for name, value in self.task.score(network, part, everything=False).items()
+            }
+        line = {"gradient_evaluations": self.step, "epoch": self.step / self.task.steps, "seconds": self.seconds}
+        for name, value in (line | scores).items():
+            self.history.setdefault(name, []).append(value)
+        return scores
+
+    def results(self) -> dict[str, float]:
+        """The scores on all of every part, with statistics from the whole training set. Here the test set is read."""
+        with self.at_x(everything=True) as network:
+            return {
+                f"{part}_{name}": value
+                for part in ("train", "valid", "test")
+                for name, value in self.task.score(network, part, everything=True).items()
+            }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run needs to go on as if nothing had happened, to the bit on a CPU."""
+        return {
+            "plan": asdict(self.plan),
+            "network": self.network.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "task": self.task.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_on_gpu": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.task.load_state_dict(state["task"])
+        torch.set_rng_state(state["random"].cpu())
+        if self.device.type == "cuda" and state["random_on_gpu"] is not None:
+            torch.cuda.set_rng_state(state["random_on_gpu"].cpu(), self.device)
+        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+
+
+def save(training: Training, checkpoint: Path) -> None:
+    """Write the checkpoint, whole or not at all."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    part = checkpoint.with_suffix(".part")
+    torch.save(training.state_dict(), part)
+    os.replace(part, checkpoint)
+
+
+def restore(checkpoint: Path, device: torch.device) -> Training:
+    """The run of a checkpoint, where it was left.
+
+    Raises:
+        ValueError: the file is not a checkpoint.
+    """
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        plan = Plan.from_dict(state["plan"])
+    except Exception as reason:
+        raise ValueError(f"{checkpoint} is not a checkpoint of a run ({type(reason).__name__}).") from None
+    training = Training(plan, device)
+    training.load_state_dict(state)
+    return training
+
+
+def train(training: Training, checkpoint: Path, quiet: bool = False) -> Record:
+    """Train to the end of the budget, and say what came out.
+
+    Raises:
+        FloatingPointError: the loss is not finite; the checkpoint from before is kept.
+        Stopped: Ctrl-C or SIGTERM; the checkpoint is up to date.
+    """
+    started, saved = time.monotonic() - training.seconds, time.monotonic()
+    if not checkpoint.exists():
+        save(training, checkpoint)
+    name = f"{training.plan.experiment} {training.plan.method} seed {training.plan.seed}"
+    bar = tqdm(total=training.steps, initial=training.step, desc=name, unit="grad", disable=quiet, mininterval=1)
+    with stop_signals() as asked, bar:
+        while training.step < training.steps:
+            training.advance()
+            bar.update()
+            evaluated = training.step % training.task.steps == 0 or training.step == training.steps
+            due = asked or evaluated or time.monotonic() - saved > SAVE
+            if due or training.step % LOOK == 0:
+                loss = training.look()
+                training.seconds = time.monotonic() - started
+                bar.set_postfix_str(_seen(loss, training.history), refresh=False)
+            if evaluated:
+                training.evaluate()
+            if due:
+                save(training, checkpoint)
+                saved = time.monotonic()
+            if asked and training.step < training.steps:
+                raise Stopped(f"Stopped at step {training.step} of {training.steps}; `resume` goes on from there.")
+    results = training.results()
+    training.seconds = time.monotonic() - started
+    return _record(training, results)
+
+
+def keep_weights(training: Training, checkpoint: Path) -> None:
+    """The run is over: its weights x, or their average, take the checkpoint's place, under the same name but `.pt`."""
+    with training.at_x(everything=True) as network:
+        part = checkpoint.with_suffix(".part")
+        torch.save(network.state_dict(), part)
+    os.replace(part, checkpoint.with_suffix(".pt"))
+    checkpoint.unlink()
+
+
+def _seen(loss: float, history: dict[str, list[float]]) -> str:
+    known = "error" if "valid_error" in history else "loss"
+    return f"loss {loss:.3f}" + (f", validation {known} {history[f'valid_{known}'][-1]:.2f}" if history else "")
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM, once: noted in the list, so that a step can be finished; a second one interrupts."""
+    asked: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _record(training: Training, results: dict[str, float]) -> Record:
+    plan = training.plan
+    recipe = asdict(plan.recipe)
+    configuration = {
+        **{k: v for k, v in asdict(plan).items() if k not in ("recipe", "experiment", "method", "seed")},
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()},
+        "network_settings": recipe["network"],
+        "network": plan.network,
+        "weights": models.weights(training.network),
+    }
+    return Record(
+        experiment=plan.experiment,
+        method=plan.method,
+        seed=plan.seed,
+        configuration=configuration,
+        data=training.task.digest,
+        versions=versions(),
+        device=device_name(training.device),
+        seconds=training.seconds,
+        gradient_evaluations=training.step,
+        history=training.history,
+        results=results,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what a run depends on."""
+    package = version("esgd_minimal")
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "esgd_minimal": package,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    """The commit of the package, with a plus where it has been edited since; empty outside a clone."""
+    here = Path(__file__).parent.parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def device_name(device: torch.device) -> str:
+    """What the run ran on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}), {torch.get_num_threads()} threads"
