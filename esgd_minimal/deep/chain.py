@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from esgd_minimal.deep.noise import continued, normal, normals, room, start_stream
+from esgd_minimal.deep.noise import continued, normal, normals, start_stream
 
 Group = dict[str, Any]
 State = dict[str, Tensor]  # of one parameter: x, μ, and what else its formulas need
@@ -65,10 +65,9 @@ class ChainOptimizer(Optimizer):
         if params and _together(params, group):
             self._langevin_step_foreach(x_primes, gradients, states, group, lambda: self._draws(x_primes, generator))
             return
-        scratch = room(x_primes if group["noise"] > 0 else [], generator.device)
 
         def draw(like: Tensor) -> Tensor:
-            return self._draw(like, generator, scratch)
+            return self._draw(like, generator)
 
         for x_prime, gradient, state in zip(x_primes, gradients, states, strict=True):
             self._langevin_step(x_prime, gradient, state, group, draw)
@@ -95,9 +94,9 @@ class ChainOptimizer(Optimizer):
             return states
         return [{name: real_view(value) for name, value in state.items()} for state in states]
 
-    def _draw(self, like: Tensor, generator: torch.Generator, scratch: Tensor) -> Tensor:
+    def _draw(self, like: Tensor, generator: torch.Generator) -> Tensor:
         """The draws ξ of a tensor; a test may put its own in their place."""
-        return normal(like, generator, scratch)
+        return normal(like, generator)
 
     def _draws(self, like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
         return normals(like, generator)

@@ -44,15 +44,8 @@ def continued(run: dict[str, Any], device: torch.device) -> Iterator[torch.Gener
     run.update(generator_state=generator.get_state(), generator_device=device.type)
 
 
-def room(like: list[Tensor], device: torch.device) -> Tensor:
-    """Memory for the draw of the largest of some tensors, to be used for one after the other."""
-    return torch.empty(max((t.numel() for t in like), default=0), dtype=like[0].dtype if like else None, device=device)
-
-
-def normal(like: Tensor, generator: torch.Generator, scratch: Tensor) -> Tensor:
-    """Standard normals in the shape and type of a real tensor, in `scratch` (from `room`) if that has its type."""
-    if scratch.dtype == like.dtype and scratch.device == like.device:
-        return scratch[: like.numel()].view(like.shape).normal_(generator=generator)
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normals in the shape and type of a real tensor."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
 
 
@@ -60,7 +53,7 @@ def normals(like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
     """The same for many tensors: one draw, cut up, if they are of one type."""
     device = generator.device
     if len({t.dtype for t in like}) > 1:
-        return [torch.randn(t.shape, generator=generator, dtype=t.dtype, device=device).to(t.device) for t in like]
+        return [normal(t, generator) for t in like]
     sizes = [t.numel() for t in like]
     draw = torch.randn(sum(sizes), generator=generator, dtype=like[0].dtype, device=device)
     return [part.view(t.shape).to(t.device) for part, t in zip(draw.split(sizes), like, strict=True)]

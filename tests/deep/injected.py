@@ -10,7 +10,7 @@ class FromDraws:
         super().__init__(params, **settings)
         self.stream = iter(torch.as_tensor(draws))
 
-    def _draw(self, like, generator, scratch):
+    def _draw(self, like, generator):
         return next(self.stream)
 
     def _draws(self, like, generator):

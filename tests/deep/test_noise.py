@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from esgd_minimal.deep.entropy_sgd import EntropySGD
-from esgd_minimal.deep.noise import normal, normals, room
+from esgd_minimal.deep.noise import normal, normals
 
 
 def run(p, optimizer, steps):
@@ -64,13 +64,12 @@ def test_the_state_dict_is_plain():
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (15,), (16,), (5, 7), (33, 3)])
-def test_a_draw_into_scratch_is_the_draw_itself(shape):
+def test_a_draw_is_torchs_and_one_tensors_is_the_same_alone_or_among_many(shape):
     like = torch.empty(shape)
     a, b = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
-    scratch = room([like, torch.empty(200)], a.device)
-    assert torch.equal(normal(like, a, scratch), torch.randn(shape, generator=b))
-    assert torch.equal(normal(like, a, scratch), normals([like], b)[0])  # and the streams are still together
-    assert torch.equal(normal(like, a, torch.empty(0, dtype=torch.float64)), torch.randn(shape, generator=b))
+    assert torch.equal(normal(like, a), torch.randn(shape, generator=b))
+    assert torch.equal(normal(like, a), normals([like], b)[0])  # and the streams are still together
+    assert torch.equal(a.get_state(), b.get_state())
 
 
 def test_mixed_types_each_have_their_own():

@@ -154,14 +154,14 @@ def slope(x):
 class Injecting:
     """A mix-in: the noise of the n-th draw of each parameter is the same, however it is asked for."""
 
-    def _draw(self, like, generator, scratch):
+    def _draw(self, like, generator):
         count = self.__dict__.setdefault("counts", {})
         count[like.data_ptr()] = count.get(like.data_ptr(), 0) + 1
         seed = 1000 * like.numel() + count[like.data_ptr()]
         return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=like.dtype)
 
     def _draws(self, like, generator):
-        return [self._draw(each, generator, None) for each in like]
+        return [self._draw(each, generator) for each in like]
 
 
 @each_input
