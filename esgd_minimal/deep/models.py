@@ -72,6 +72,16 @@ def lenet_pytorch(dropout: float = 0.5) -> nn.Sequential:
     )
 
 
+def digits(dropout: float = 0.5) -> nn.Sequential:
+    """64 → 128 → 128 → 10, `mnistfc` for images of 8 × 8 pixels, (n, 1, 8, 8) to logits (n, 10): 26,122 weights."""
+    return nn.Sequential(
+        nn.Flatten(),
+        *(nn.Linear(64, 128), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(128, 128), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(128, 10),
+    )
+
+
 def small_lenet() -> nn.Sequential:
     """The LeNet whose Hessian the paper shows (§5.1), small enough for the whole matrix: 47,658 weights.
 

@@ -146,6 +146,16 @@ class NextToken:
         self.hidden = state["hidden"]
 
 
+def digits() -> tuple[Images, Images]:
+    """Scikit-learn's 1,797 digits of 8 × 8 pixels from −1 to 1, shuffled once; the last 400 are the test set."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = (torch.from_numpy(array) for array in load_digits(return_X_y=True))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    images = Images((pixels[order].view(-1, 1, 8, 8) / 8 - 1).float(), labels[order])
+    return Images(*(part[:-400] for part in images)), Images(*(part[-400:] for part in images))
+
+
 def mnist() -> tuple[Images, Images]:
     """MNIST with pixels from −1 to 1.02, as in the code released in Lua."""
     train, test = (Images(preprocessing.scale_mnist(part.pixels), part.labels) for part in datasets.mnist())
@@ -164,6 +174,7 @@ def cifar10() -> tuple[Images, Images]:
 
 
 DATA: dict[str, Callable[[], Any]] = {
+    "digits": digits,
     "mnist": mnist,
     "cifar10": cifar10,
     "penn-treebank": datasets.penn_treebank,

@@ -27,6 +27,7 @@ from esgd_minimal.deep.tasks import task
 from esgd_minimal.records import Record
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "digits": models.digits,
     "mnistfc": models.mnistfc,
     "lenet": models.lenet,
     "small-mnistfc": models.small_mnistfc,
