@@ -73,6 +73,18 @@ def test_the_lock_sees_a_single_switch(name, slip):
     assert np.abs(path(right) - path({**right, **slip})).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_leaves_nothing_of_the_algorithm_to_the_defaults_but_the_outer_rate(name):
+    arguments = set(EntropySGD([nn.Parameter(torch.ones(2))]).defaults)
+    assert arguments - set(getattr(presets, name)()) == {"lr", "maximize", "foreach"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_misspelt_number_is_refused_by_name(name):
+    with pytest.raises(TypeError, match="gama"):
+        getattr(presets, name)(gama=0.03)
+
+
 def with_decay(program, decay, x, xi):
     """A released program with weight decay, for a single weight: Lua's decay is past the momentum, PyTorch's in it."""
     lr, m, gamma, scoping, noise, langevin_lr = 0.5, 0.9, 0.3, 0.1, 0.2, 0.04
