@@ -1,0 +1,178 @@
+"""All eigenvalues of a trained network's Hessian, exactly: for networks whose whole matrix fits into memory.
+
+The matrix is symmetric, so the rows of a layer's weights are needed only from that layer's columns on. For those
+columns, everything before the layer is a fixed function of the images: its output is computed once and stands in
+for the image. This makes the rows of the last layers, which are most of the rows, as cheap as the last layers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, jvp, vmap
+from torch.nn import functional as F
+
+from esgd_minimal.deep import hessian
+
+Batch = tuple[Tensor, Tensor]  # inputs (n, …) and labels (n,)
+
+# |λ| from 1e-12 to 1e4, four bins to the power of ten, so that the paper's thresholds are edges.
+EDGES = 10.0 ** (np.arange(-48, 17) / 4)
+ENDS = 100  # how many of the largest and of the smallest are kept as they are
+
+
+def batches(images: Tensor, labels: Tensor, size: int = 512) -> list[Batch]:
+    """The images and labels in pieces of `size`: what is in memory at once."""
+    return list(zip(images.split(size), labels.split(size), strict=True))
+
+
+def mean_loss(network: nn.Module, examples: list[Batch]) -> Callable[[Batch], Tensor]:
+    """A batch's share of the mean cross-entropy over all the examples, for `hessian.hessian_product`."""
+    n = sum(len(labels) for _, labels in examples)
+    return lambda batch: F.cross_entropy(network(batch[0]), batch[1], reduction="sum") / n
+
+
+def touched(network: nn.Module, examples: list[Batch]) -> Tensor:
+    """Which weights the Hessian acts on at all, (n,) bool: the others have a row of zeros, and an eigenvalue 0 each.
+
+    Such are the weights of a pixel that is black in all images. One product finds them: H v for a random v is exactly
+    zero in a row of zeros, and in no other row but by an accident of probability zero.
+    """
+    weights = list(network.parameters())
+    v = torch.randn(sum(p.numel() for p in weights), generator=torch.Generator().manual_seed(0))
+    product = hessian.hessian_product(mean_loss(network, examples), examples, weights)
+    return product(v.to(weights[0])) != 0
+
+
+def upper_triangle(
+    network: nn.Sequential,
+    examples: list[Batch],
+    kept: Tensor,
+    at_once: int = 64,
+    watch: Callable[[int], object] | None = None,
+) -> Tensor:
+    """The Hessian of the mean cross-entropy on the weights in `kept`, (m, m), in Fortran's order.
+
+    Below the diagonal, only the blocks within a layer are filled in. `at_once` rows are computed together; `watch`
+    is called with the number of rows that are done.
+    """
+    n, m = sum(len(labels) for _, labels in examples), int(kept.sum())
+    matrix = next(network.parameters()).detach().new_zeros(m, m).T
+    start = done = 0
+    for depth, layer in enumerate(network):
+        own = sum(p.numel() for p in layer.parameters())
+        rows, columns = kept[start : start + own].nonzero().squeeze(1), kept[start:].nonzero().squeeze(1)
+        with torch.no_grad():
+            features = [(network[:depth](inputs), labels) for inputs, labels in examples]
+        corner = done
+        tail = nn.Sequential(*list(network)[depth:])
+        for some in rows.split(at_once) if len(rows) else ():
+            values = _rows(tail, features, some, n)
+            matrix[done : done + len(some), corner:] = values[:, columns]
+            done += len(some)
+            if watch is not None:
+                watch(done)
+        start += own
+    return matrix
+
+
+def _rows(tail: nn.Sequential, features: list[Batch], some: Tensor, n: int) -> Tensor:
+    """The rows of `some` weights of the tail's first layer, (len(some), weights of the tail)."""
+    weights = {name: p.detach() for name, p in tail.named_parameters()}
+    own = {name: p for name, p in weights.items() if name.startswith("0.")}
+    unit = features[0][0].new_zeros(len(some), sum(p.numel() for p in own.values()))
+    unit[torch.arange(len(some)), some] = 1
+    pieces = unit.split([p.numel() for p in own.values()], dim=1)
+    units = {name: piece.view(-1, *p.shape) for (name, p), piece in zip(own.items(), pieces, strict=True)}
+    total = unit.new_zeros(len(some), sum(p.numel() for p in weights.values()))
+    for inputs, labels in features:
+
+        def gradient(first: dict[str, Tensor], inputs: Tensor = inputs, labels: Tensor = labels) -> dict[str, Tensor]:
+            def loss(w: dict[str, Tensor]) -> Tensor:
+                return F.cross_entropy(functional_call(tail, w, (inputs,)), labels, reduction="sum") / n
+
+            return grad(loss)({**weights, **first})
+
+        def row(unit: dict[str, Tensor], gradient=gradient) -> dict[str, Tensor]:
+            return jvp(gradient, (own,), (unit,))[1]  # the gradient's change along one weight
+
+        total += torch.cat([part.flatten(1) for part in vmap(row)(units).values()], dim=1)
+    return total
+
+
+def eigenvalues(upper: Tensor) -> np.ndarray:
+    """All eigenvalues of the symmetric matrix with this upper triangle, from the smallest up; it is overwritten.
+
+    In place: a matrix of 50,000 rows takes 10 GB in single precision, and there may be no room for a second.
+    """
+    return scipy.linalg.eigh(
+        upper.numpy(), lower=False, eigvals_only=True, overwrite_a=True, check_finite=False, driver="evd"
+    )
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What a run record keeps of a spectrum: both ends, and how many eigenvalues lie between each two EDGES."""
+
+    weights: int  # of the network: as many eigenvalues
+    untouched: int  # eigenvalues that are 0 because the Hessian has a row of zeros
+    largest: list[float]  # from the largest down
+    smallest: list[float]  # from the smallest up
+    positive: list[int]  # how many have EDGES[k] <= λ < EDGES[k + 1]
+    negative: list[int]  # how many have EDGES[k] <= −λ < EDGES[k + 1]
+    trace: float
+    squares: float  # tr H²
+
+    def below(self, threshold: float) -> float:
+        """The share of eigenvalues with |λ| < threshold, which must be one of the EDGES.
+
+        Raises:
+            ValueError: it is not.
+        """
+        k = int(np.argmin(np.abs(np.log(EDGES / threshold))))
+        if not np.isclose(EDGES[k], threshold):
+            raise ValueError(f"Shares are known below 10^(k/4), not below {threshold}.")
+        return 1 - (sum(self.positive[k:]) + sum(self.negative[k:])) / self.weights
+
+
+def summary(values: np.ndarray, weights: int) -> Spectrum:
+    """The spectrum of a network with this many weights, from the eigenvalues on those that are touched.
+
+    Raises:
+        ValueError: there are fewer weights than eigenvalues, or some |λ| is not below the last of the EDGES.
+    """
+    values = np.sort(np.asarray(values, dtype=np.float64))
+    if weights < len(values) or not np.all(np.abs(values) < EDGES[-1]):
+        raise ValueError(f"{len(values)} eigenvalues from {values[0]:g} to {values[-1]:g} of {weights} weights.")
+    everything = np.sort(np.append(values, np.zeros(weights - len(values))))
+    return Spectrum(
+        weights=weights,
+        untouched=weights - len(values),
+        largest=everything[::-1][:ENDS].tolist(),
+        smallest=everything[:ENDS].tolist(),
+        positive=np.histogram(values, EDGES)[0].tolist(),
+        negative=np.histogram(-values, EDGES)[0].tolist(),
+        trace=float(values.sum()),
+        squares=float(np.square(values).sum()),
+    )
+
+
+def spectrum(
+    network: nn.Sequential,
+    images: Tensor,
+    labels: Tensor,
+    at_once: int = 64,
+    watch: Callable[[int], object] | None = None,
+) -> Spectrum:
+    """The spectrum of the Hessian of the mean cross-entropy over these images, in the network's own precision.
+
+    Put the network in eval mode first. It needs memory for one matrix of its weights, and time in proportion to the
+    images and the square of the weights for the matrix, and to their cube for the eigenvalues.
+    """
+    examples = batches(images, labels)
+    kept = touched(network, examples)
+    values = eigenvalues(upper_triangle(network, examples, kept, at_once, watch))
+    return summary(values, len(kept))
