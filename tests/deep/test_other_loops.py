@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import warnings
 
 import pytest
@@ -18,6 +19,8 @@ OPTIMIZERS = {
     "paper": lambda params: EntropySGD(params, lr=0.5, **paper(langevin_steps=4)),
     "Adam": lambda params: EntropyAdam(params, lr=0.01, **SETTINGS),
 }
+
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 
 def network(seed=0):
@@ -138,6 +141,30 @@ def test_a_compiled_model(make):
     # Traced and differentiated by the compiler, its kernels torch's own: no C++ compiler is needed.
     plain_loop(torch.compile(compiled, backend="aot_eager"), make(compiled.parameters()), 10)
     torch.testing.assert_close(weights(compiled), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILER, reason="torch.compile writes C++, and there is no compiler for it")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # from within torch
+def test_a_model_compiled_to_machine_code(tmp_path, monkeypatch):
+    make = OPTIMIZERS["paper"]
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    plain, model = network(), network()
+    expected = plain_loop(plain, make(plain.parameters()), 10)
+    compiled = torch.compile(model, backend="inductor", fullgraph=True)
+    plain_loop(compiled, make(compiled.parameters()), 10)
+    torch.testing.assert_close(weights(model), expected, rtol=1e-5, atol=1e-6)
+    assert any(tmp_path.rglob("*.so"))  # it was compiled, and not passed by
+
+    optimizer = make(compiled.parameters())
+    loss(compiled, *data()).backward()
+    optimizer.step()
+    at_x_prime = compiled(data()[0]).detach()
+    optimizer.eval()  # the compiled code sees the swap: it reads the parameters, and holds no copy of them
+    assert torch.equal(weights(compiled), weights(model))
+    torch.testing.assert_close(compiled(data()[0]), model(data()[0]))
+    assert not torch.allclose(compiled(data()[0]), at_x_prime)
 
 
 def trainer(model, make, folder, epochs, stop_after=None):
