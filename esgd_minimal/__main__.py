@@ -1,4 +1,4 @@
-"""The command line: python -m esgd_minimal list | run | resume | table | data."""
+"""The command line: python -m esgd_minimal list | run | resume | table | spectrum | data."""
 
 import argparse
 import ast
@@ -44,6 +44,14 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
     table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
     table.add_argument("experiment", nargs="*", help="default: all that have a record")
+    spectrum = commands.add_parser("spectrum", parents=[runs, machine], help="all eigenvalues at the end of a run")
+    spectrum.add_argument("experiment", help="one whose whole Hessian fits: tiny-mnistfc, small-mnistfc, small-lenet")
+    spectrum.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all)")
+    spectrum.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
+    spectrum.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the registry's")
+    spectrum.add_argument("--images", type=int, default=4096, help="of the training set, the first (default: 4096)")
+    spectrum.add_argument("--double", action="store_true", help="in double precision, in twice the memory")
+    spectrum.set_defaults(examples=None, set=[], precision="float32")
     data = commands.add_parser("data", help="fetch the data sets, and say what is there")
     data.add_argument("name", nargs="*", help="default: all of them")
     return top
@@ -73,6 +81,23 @@ def list_(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """Train every method asked for, with every seed asked for."""
+    folder, asked = runs_folder(given), plans(given)
+    for plan in asked:
+        done = records.path(folder, plan.experiment, plan.method, plan.seed)
+        begun = done.with_suffix(".checkpoint")
+        if done.exists():
+            raise ValueError(f"{done} is there already; delete it to run that again.")
+        if begun.exists():
+            raise ValueError(f"This run was begun: `resume` goes on with {begun}; delete that to start over.")
+    return train_all(given, [(plan, None) for plan in asked])
+
+
+def plans(given: argparse.Namespace) -> list:
+    """The runs that were asked for, as plans.
+
+    Raises:
+        ValueError: something is not known, or out of its range.
+    """
     from esgd_minimal.deep import experiments
     from esgd_minimal.deep.training import Plan
 
@@ -88,20 +113,35 @@ def run(given: argparse.Namespace) -> int:
             experiment, methods[k] = experiments.with_setting(experiment, method, name, value)
     if given.epochs is not None:
         experiment = experiments.with_epochs(experiment, given.epochs)
-    plans = [
+    return [
         Plan.of(experiment, method, seed, given.precision, given.examples)
         for seed in given.seed or [0]
         for method in methods
     ]
+
+
+def spectrum(given: argparse.Namespace) -> int:
+    """Train what was not trained yet, and compute and record the Hessian's eigenvalues at the end."""
+    from esgd_minimal import spectrum_records
+    from esgd_minimal.deep import spectra
+
+    if given.images < 1:
+        raise ValueError(f"--images is 1 or more; got {given.images}.")
     folder = runs_folder(given)
-    for plan in plans:
+    for plan in plans(given):
         done = records.path(folder, plan.experiment, plan.method, plan.seed)
-        begun = done.with_suffix(".checkpoint")
-        if done.exists():
-            raise ValueError(f"{done} is there already; delete it to run that again.")
-        if begun.exists():
-            raise ValueError(f"This run was begun: `resume` goes on with {begun}; delete that to start over.")
-    return train_all(given, [(plan, None) for plan in plans])
+        if not done.exists() and train_all(given, [(plan, None)]):
+            return 130
+        found = spectra.of_run(
+            plan, records.read(done), done.with_suffix(".pt"), given.images, given.double, given.quiet
+        )
+        s = found.spectrum
+        print(
+            spectrum_records.write(folder, found),
+            f"{s.weights} eigenvalues from {s.smallest[0]:.4g} to {s.largest[0]:.4g}",
+            sep="  ",
+        )
+    return 0
 
 
 def resume(given: argparse.Namespace) -> int:
@@ -199,7 +239,7 @@ def runs_folder(given: argparse.Namespace) -> Path:
     return given.runs or (Path("book/runs") if Path("book").is_dir() else Path("runs"))
 
 
-COMMANDS = {"list": list_, "run": run, "resume": resume, "table": table, "data": data}
+COMMANDS = {"list": list_, "run": run, "resume": resume, "table": table, "spectrum": spectrum, "data": data}
 
 if __name__ == "__main__":
     sys.exit(main())

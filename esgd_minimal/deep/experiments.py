@@ -125,6 +125,18 @@ LENET = _digits(
     *("lenet", "mnist", 128, 100, 0.25),
     **{"entropy-sgd": Published(0.50, 0.01, 80), "adam": Published(0.51, 0.01, 100)},
 )
+
+
+def _for_a_hessian(name: str, data: str) -> Experiment:
+    """§5.1. MNIST's methods on a network without dropout, small enough for its whole Hessian, all at one budget."""
+    methods = _digits(name, data, 128, 20, 0.0).methods
+    plain = {m: replace(method, network={}) for m, method in methods.items() if m != "sgd-average"}
+    return Experiment(name=name, network=name, data=data, batch=128, methods=plain)
+
+
+SMALL_MNISTFC = _for_a_hessian("small-mnistfc", "mnist-black")
+SMALL_LENET = _for_a_hessian("small-lenet", "mnist-black")
+TINY_MNISTFC = _for_a_hessian("tiny-mnistfc", "mnist-14x14")
 # Not in the paper: MNIST's methods on scikit-learn's 8 × 8 digits, which need no download and take seconds.
 DIGITS = _digits("digits", "digits", 32, 60, 0.15)
 
@@ -214,4 +226,5 @@ CHAR_LSTM = Experiment(
     },
 )
 
-EXPERIMENTS = {e.name: e for e in (DIGITS, MNISTFC, LENET, ALLCNN, PTB_LSTM, CHAR_LSTM)}
+_ALL = (DIGITS, MNISTFC, LENET, SMALL_MNISTFC, SMALL_LENET, TINY_MNISTFC, ALLCNN, PTB_LSTM, CHAR_LSTM)
+EXPERIMENTS = {e.name: e for e in _ALL}

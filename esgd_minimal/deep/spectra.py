@@ -5,8 +5,9 @@ columns, everything before the layer is a fixed function of the images: its outp
 for the image. This makes the rows of the last layers, which are most of the rows, as cheap as the last layers.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.linalg
@@ -14,14 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from esgd_minimal.deep import hessian
+from esgd_minimal.deep.tasks import Classification
+from esgd_minimal.deep.training import Plan, Training
+from esgd_minimal.records import Record
+from esgd_minimal.spectrum_records import Spectrum, SpectrumRecord, summary
 
 Batch = tuple[Tensor, Tensor]  # inputs (n, …) and labels (n,)
-
-# |λ| from 1e-12 to 1e4, four bins to the power of ten, so that the paper's thresholds are edges.
-EDGES = 10.0 ** (np.arange(-48, 17) / 4)
-ENDS = 100  # how many of the largest and of the smallest are kept as they are
 
 
 def batches(images: Tensor, labels: Tensor, size: int = 512) -> list[Batch]:
@@ -113,53 +115,6 @@ def eigenvalues(upper: Tensor) -> np.ndarray:
     )
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """What a run record keeps of a spectrum: both ends, and how many eigenvalues lie between each two EDGES."""
-
-    weights: int  # of the network: as many eigenvalues
-    untouched: int  # eigenvalues that are 0 because the Hessian has a row of zeros
-    largest: list[float]  # from the largest down
-    smallest: list[float]  # from the smallest up
-    positive: list[int]  # how many have EDGES[k] <= λ < EDGES[k + 1]
-    negative: list[int]  # how many have EDGES[k] <= −λ < EDGES[k + 1]
-    trace: float
-    squares: float  # tr H²
-
-    def below(self, threshold: float) -> float:
-        """The share of eigenvalues with |λ| < threshold, which must be one of the EDGES.
-
-        Raises:
-            ValueError: it is not.
-        """
-        k = int(np.argmin(np.abs(np.log(EDGES / threshold))))
-        if not np.isclose(EDGES[k], threshold):
-            raise ValueError(f"Shares are known below 10^(k/4), not below {threshold}.")
-        return 1 - (sum(self.positive[k:]) + sum(self.negative[k:])) / self.weights
-
-
-def summary(values: np.ndarray, weights: int) -> Spectrum:
-    """The spectrum of a network with this many weights, from the eigenvalues on those that are touched.
-
-    Raises:
-        ValueError: there are fewer weights than eigenvalues, or some |λ| is not below the last of the EDGES.
-    """
-    values = np.sort(np.asarray(values, dtype=np.float64))
-    if weights < len(values) or not np.all(np.abs(values) < EDGES[-1]):
-        raise ValueError(f"{len(values)} eigenvalues from {values[0]:g} to {values[-1]:g} of {weights} weights.")
-    everything = np.sort(np.append(values, np.zeros(weights - len(values))))
-    return Spectrum(
-        weights=weights,
-        untouched=weights - len(values),
-        largest=everything[::-1][:ENDS].tolist(),
-        smallest=everything[:ENDS].tolist(),
-        positive=np.histogram(values, EDGES)[0].tolist(),
-        negative=np.histogram(-values, EDGES)[0].tolist(),
-        trace=float(values.sum()),
-        squares=float(np.square(values).sum()),
-    )
-
-
 def spectrum(
     network: nn.Sequential,
     images: Tensor,
@@ -176,3 +131,34 @@ def spectrum(
     kept = touched(network, examples)
     values = eigenvalues(upper_triangle(network, examples, kept, at_once, watch))
     return summary(values, len(kept))
+
+
+def of_run(plan: Plan, run: Record, weights: Path, images: int, double: bool, quiet: bool) -> SpectrumRecord:
+    """The spectrum at the end of a run whose weights were kept, over its first training images.
+
+    Raises:
+        ValueError: the weights are not there, or there are fewer images, or it is not images and a chain of layers.
+    """
+    if not weights.exists():
+        raise ValueError(f"The weights of this run are not in {weights}: delete its record to train again.")
+    training = Training(plan, torch.device("cpu"))
+    network, data = training.network, training.task
+    if not isinstance(network, nn.Sequential) or not isinstance(data, Classification):
+        raise ValueError(f"The network of {plan.experiment} is not a chain of layers that classifies images.")
+    examples = data.parts["train"]
+    if images > len(examples.labels):
+        raise ValueError(f"There are {len(examples.labels)} training images; got --images {images}.")
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval().to(torch.double if double else torch.float)
+    started = time.monotonic()
+    with tqdm(
+        desc=f"{plan.experiment} {plan.method} seed {plan.seed}", unit="row", disable=quiet, mininterval=1
+    ) as bar:
+        found = spectrum(
+            network,
+            examples.pixels[:images].to(next(network.parameters())),
+            examples.labels[:images],
+            watch=lambda done: bar.update(done - bar.n),
+        )
+    precision = "float64" if double else "float32"
+    return SpectrumRecord(run, images, precision, time.monotonic() - started, found)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import avg_pool2d, cross_entropy
 
 from esgd_minimal.deep import datasets, preprocessing, text
 from esgd_minimal.deep.datasets import Corpus, Images
@@ -162,6 +162,18 @@ def mnist() -> tuple[Images, Images]:
     return train, test
 
 
+def mnist_black() -> tuple[Images, Images]:
+    """MNIST with pixels from 0 to 1, as in the research code's Hessian scripts: black is 0."""
+    train, test = (Images(part.pixels.float() / 255, part.labels) for part in datasets.mnist())
+    return train, test
+
+
+def mnist_halved() -> tuple[Images, Images]:
+    """The same at 14 × 14 pixels, each the mean of four."""
+    train, test = (Images(avg_pool2d(part.pixels, 2), part.labels) for part in mnist_black())
+    return train, test
+
+
 def cifar10() -> tuple[Images, Images]:
     """CIFAR-10 with the contrast normalized and whitened (§5.3), by what the training images teach."""
     train, test = datasets.cifar10()
@@ -176,6 +188,8 @@ def cifar10() -> tuple[Images, Images]:
 DATA: dict[str, Callable[[], Any]] = {
     "digits": digits,
     "mnist": mnist,
+    "mnist-black": mnist_black,
+    "mnist-14x14": mnist_halved,
     "cifar10": cifar10,
     "penn-treebank": datasets.penn_treebank,
     "war-and-peace": datasets.war_and_peace,

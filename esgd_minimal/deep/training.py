@@ -32,6 +32,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lenet": models.lenet,
     "small-mnistfc": models.small_mnistfc,
     "small-lenet": models.small_lenet,
+    "tiny-mnistfc": models.tiny_mnistfc,
     "allcnn": models.allcnn,
     "ptb-lstm": models.PTBLSTM,
     "char-lstm": models.CharLSTM,

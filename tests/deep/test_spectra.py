@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from esgd_minimal import spectrum_records
 from esgd_minimal.deep import hessian, spectra
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.func's own
@@ -64,8 +65,8 @@ def test_the_eigenvalues_are_all_there(make):
     found = spectra.spectrum(network, images, labels)
     n = len(exact)
     assert found.weights == n
-    np.testing.assert_allclose(found.smallest, exact[: spectra.ENDS], atol=1e-14)
-    np.testing.assert_allclose(found.largest, exact[::-1][: spectra.ENDS], atol=1e-14)
+    np.testing.assert_allclose(found.smallest, exact[: spectrum_records.ENDS], atol=1e-14)
+    np.testing.assert_allclose(found.largest, exact[::-1][: spectrum_records.ENDS], atol=1e-14)
     assert found.trace == pytest.approx(exact.sum())
     assert found.squares == pytest.approx(np.square(exact).sum())
     for threshold in (1e-4, 1e-2):
@@ -97,7 +98,7 @@ def test_rows_are_counted_for_who_watches():
 
 def test_a_summary_counts_every_eigenvalue_once():
     values = np.array([-0.5, -1e-4, -9.9e-5, 0.0, 1e-13, 1e-4, 2e-4, 3.0, 40.0])
-    found = spectra.summary(values, 12)
+    found = spectrum_records.summary(values, 12)
     assert (found.untouched, len(found.largest)) == (3, 12)
     assert found.largest[:2] == [40.0, 3.0] and found.smallest[:2] == [-0.5, -1e-4]
     assert found.below(1e-4) == pytest.approx(6 / 12)
@@ -106,6 +107,6 @@ def test_a_summary_counts_every_eigenvalue_once():
     with pytest.raises(ValueError, match=r"not below 0\.0002"):
         found.below(2e-4)
     with pytest.raises(ValueError, match=r"9 eigenvalues from -0\.5 to 40 of 8 weights"):
-        spectra.summary(values, 8)
+        spectrum_records.summary(values, 8)
     with pytest.raises(ValueError, match="to 20000 of"):
-        spectra.summary(np.array([2e4]), 8)
+        spectrum_records.summary(np.array([2e4]), 8)
