@@ -176,13 +176,15 @@ def train_all(given: argparse.Namespace, runs: list) -> int:
 
 
 def table(given: argparse.Namespace) -> int:
-    """Print every experiment's table."""
+    """Print every experiment's table; of an experiment that was only run cut, the table of its largest budget."""
     folder = runs_folder(given)
-    for name in given.experiment or records.names(folder):
-        by_method = records.load(folder, name)
+    known = records.names(folder)
+    for name in given.experiment or known:
+        cut = name not in known and any(each.startswith(f"{name}-") for each in known)
+        by_method = records.fullest(folder, name) if cut else records.load(folder, name)
         first = next(iter(by_method.values()))[0]
         result = "test_error" if "test_error" in first.results else "test_loss"
-        print(f"\n{name}\n\n{records.table(by_method, result)}")
+        print(f"\n{first.experiment}\n\n{records.table(by_method, result)}")
     return 0
 
 

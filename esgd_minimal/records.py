@@ -136,15 +136,19 @@ def curve(records: Iterable[Record], column: str) -> np.ndarray:
 
 
 def table(by_method: dict[str, list[Record]], result: str, digits: int = 2) -> str:
-    """A Markdown table: each method's result, its 95 % interval over the seeds, and the paper's number beside it."""
+    """A Markdown table, the lowest first: each method's result with its 95 % interval over the seeds, and the paper's.
+
+    One seed alone has no interval. An error is in percent.
+    """
+    unit = " (%)" if result.endswith("error") else ""
     lines = [
-        f"| method | seeds | effective epochs | {result.replace('_', ' ')} | the paper's, after epochs |",
-        "|:--|--:|--:|--:|--:|",
+        f"| method | seeds | effective epochs | {result.replace('_', ' ')}{unit} | in the paper | its epochs |",
+        "|:--|--:|--:|--:|--:|--:|",
     ]
-    for method, runs in by_method.items():
+    for method, runs in sorted(by_method.items(), key=lambda item: final(item[1], result).mean()):
         values = final(runs, result)
         ours = f"{mean_interval(values):.{digits}f}" if len(values) > 1 else f"{values[0]:.{digits}f}"
         paper = runs[0].configuration.get("published") or {}
-        theirs = f"{paper['value']} ± {paper['spread']}, {paper['epochs']:g}" if paper else ""
+        theirs = f"{paper['value']:.{digits}f} ± {paper['spread']:.{digits}f} | {paper['epochs']:g}" if paper else " | "
         lines.append(f"| {method} | {len(runs)} | {runs[0].configuration['epochs']:g} | {ours} | {theirs} |")
     return "\n".join(lines)

@@ -99,3 +99,17 @@ def test_the_fullest_set_is_the_longest_in_which_every_method_has_two_seeds(tmp_
 def test_a_record_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         record().seed = 3
+
+
+def test_the_table_has_the_lowest_first_with_its_interval_and_the_papers_number(tmp_path):
+    theirs = {"epochs": 2, "published": {"value": 1.5, "spread": 0.1, "epochs": 66}}
+    sets = {
+        "adam": [record(seed=k, configuration=theirs, results={"test_error": 2.0 + k}) for k in (0, 1, 2)],
+        "sgd": [record(method="sgd", results={"test_error": 1.0}, configuration={"epochs": 2.5, "published": None})],
+    }
+    assert records.table(sets, "test_error", digits=1).splitlines() == [
+        "| method | seeds | effective epochs | test error (%) | in the paper | its epochs |",
+        "|:--|--:|--:|--:|--:|--:|",
+        "| sgd | 1 | 2.5 | 1.0 |  |  |",
+        "| adam | 3 | 2 | 3.0 ± 2.5 | 1.5 ± 0.1 | 66 |",  # Student's t with 2 degrees of freedom: 4.303 / √3
+    ]
