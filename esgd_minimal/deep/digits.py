@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
@@ -70,7 +71,7 @@ class Networks(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels (seeds, n, 64), or (n, 64) for all alike, to logits (seeds, n, 10)."""
-        pixels = pixels.expand(len(self.seeds), -1, -1)
+        pixels = pixels.expand(len(self.w1), -1, -1)
         return torch.baddbmm(self.b2, torch.relu(torch.baddbmm(self.b1, pixels, self.w1)), self.w2)
 
 
@@ -79,6 +80,31 @@ def loss(networks: Networks, images: Images) -> Tensor:
     logits = networks(images.pixels)
     labels = images.labels.expand(logits.shape[:2])
     return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
+
+
+def vectors(networks: Networks) -> Tensor:
+    """All weights of each network in a row, (seeds, n): a copy."""
+    return torch.cat([p.detach().flatten(1) for p in networks.parameters()], dim=1)
+
+
+def loss_at(networks: Networks, x: Tensor, images: Images) -> Tensor:
+    """The mean cross-entropy of networks of this shape at other weights, rows of x, (m, n): shape (m,)."""
+    parts = x.split([p[0].numel() for p in networks.parameters()], dim=1)
+    named = zip(networks.named_parameters(), parts, strict=True)
+    logits = functional_call(networks, {k: part.view(-1, *p.shape[1:]) for (k, p), part in named}, (images.pixels,))
+    labels = images.labels.expand(logits.shape[:2])
+    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
+
+
+def alone(networks: Networks, x: Tensor) -> nn.Sequential:
+    """One network of this shape by itself, at the weights x, (n,)."""
+    inputs, hidden = networks.w1.shape[1:]
+    network = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+    w1, b1, w2, b2 = x.split([p[0].numel() for p in networks.parameters()])
+    for layer, w, b in ((network[0], w1, b1), (network[2], w2, b2)):
+        layer.weight = nn.Parameter(w.view(layer.in_features, -1).T.clone())
+        layer.bias = nn.Parameter(b.clone())
+    return network
 
 
 @torch.no_grad()

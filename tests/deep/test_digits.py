@@ -54,6 +54,20 @@ def test_stacked_networks_are_ordinary_ones(parts):
         assert digits.error(networks, test)[k].item() == pytest.approx(wrong, abs=0.01)
 
 
+def test_weights_in_a_row(parts):
+    networks, test = digits.Networks(SEEDS), parts[2]
+    x = digits.vectors(networks)
+    assert x.shape == (3, 64 * 32 + 32 + 320 + 10)
+    assert torch.allclose(digits.loss_at(networks, x, test), digits.loss(networks, test), atol=1e-6)
+    many = digits.loss_at(networks, torch.cat([x, 2 * x]), test)
+    assert many.shape == (6,) and torch.allclose(many[:3], digits.loss(networks, test), atol=1e-6)
+    for k in range(3):
+        ours, ordinary = digits.alone(networks, x[k]), alone(networks, k)
+        assert torch.allclose(ours(test.pixels), ordinary(test.pixels), atol=1e-5)
+    x.zero_()
+    assert networks.w1.any()
+
+
 def test_a_networks_start_depends_on_its_seed_alone():
     few, many = digits.Networks([5]), digits.Networks([1, 5])
     assert torch.equal(few.w1[0], many.w1[1]) and torch.equal(few.w2[0], many.w2[1])
