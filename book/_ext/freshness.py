@@ -1,11 +1,13 @@
 """Execute a page again when the part of the package that it uses has changed, and only then.
 
 The execution cache knows a page by its code cells and its kernel. Here the kernel's metadata also gets
-a fingerprint of what those cells use of `esgd_minimal` (see dependencies.py) and of the versions that the
-book was built with, so that a page whose package has changed is not found in the cache.
+a fingerprint of what those cells use of `esgd_minimal` (see dependencies.py), of the versions that the
+book was built with and, where the cells speak of records, of all that is recorded, so that a page whose
+package or records have changed is not found in the cache.
 """
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import yaml
 from dependencies import Package
 
 MAGIC = ("%", "!", "?")
+UNFINISHED = (".checkpoint", ".part")  # files of a run that is under way
 
 
 def page_code(text: str) -> str | None:
@@ -34,22 +37,38 @@ def stamped(text: str, fingerprint: str) -> str:
     return f"---\n{flat}" + "\n" * (front.count("\n") - flat.count("\n")) + f"---\n{rest}"
 
 
-class Freshness:
-    """The package and the pinned versions as they are at the start of this build."""
+def digest(folder: Path) -> str:
+    """Of the names and contents of all files in a folder, whatever their dates; a folder that is not there is empty."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in UNFINISHED:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+    return total.hexdigest()[:8]
 
-    def __init__(self, package: Path, requirements: Path):
+
+class Freshness:
+    """The package, the records and the pinned versions as they are at the start of this build."""
+
+    def __init__(self, package: Path, records: Path, requirements: Path):
         self.package = Package(package)
+        self.records = digest(records)
         versions = sys.version.split()[0].encode() + requirements.read_bytes()
         self.versions = hashlib.sha256(versions).hexdigest()[:8]
 
     def fingerprint(self, text: str) -> str | None:
         code = page_code(text)
-        return None if code is None else f"{self.package.fingerprint(code)}-{self.versions}"
+        if code is None:
+            return None
+        parts = [self.package.fingerprint(code), self.versions]
+        if re.search(r"\brecords\b", code):
+            parts.append(self.records)
+        return "-".join(parts)
 
 
 def start(app) -> None:
     root = Path(app.srcdir).parent
-    app.freshness = Freshness(root / "esgd_minimal", root / "requirements.txt")
+    app.freshness = Freshness(root / "esgd_minimal", Path(app.srcdir, "runs"), root / "requirements.txt")
 
 
 def stamp(app, docname: str, source: list[str]) -> None:

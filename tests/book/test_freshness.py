@@ -93,6 +93,26 @@ def test_only_the_pages_that_use_a_changed_function_are_executed_again(book):
     assert book.executed() == ["one", "two"]
 
 
+def test_a_page_that_reads_records_is_executed_again_when_one_has_changed(book):
+    runs = book.root / "book" / "runs" / "digits"
+    runs.mkdir(parents=True)
+    (runs / "adam-seed0.json").write_text("7")
+    read = 'print("record", open("runs/digits/adam-seed0.json").read())  # of the records\n'
+    book.change("book/two.md", 'print("value"', read + 'print("value"')
+    assert book.executed() == ["one", "two"]
+    assert book.executed() == []
+    os.utime(runs / "adam-seed0.json", (0, 0))  # the same, at another time
+    (runs / "adam-seed1.checkpoint").write_text("a run under way")
+    assert book.executed() == []
+    book.change("book/runs/digits/adam-seed0.json", "7", "8")
+    assert book.executed() == ["two"]
+    assert "record 8" in book.page("two")
+    (runs / "adam-seed1.json").write_text("9")
+    assert book.executed() == ["two"]
+    (runs / "adam-seed1.json").rename(runs / "sgd-seed1.json")
+    assert book.executed() == ["two"]
+
+
 def test_a_stamp_moves_no_line():
     text = CHAPTER.format(name="one", log="log").replace("kernelspec: {", "kernelspec:\n  {")
     after = stamped(text, "abc")
