@@ -57,7 +57,7 @@ def test_a_wrong_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"adam-seed0.json is not the record of a run"):
         records.read(file)
     file.write_text(json.dumps({"experiment": "digits"}))
-    with pytest.raises(ValueError, match="is not the record of a run: .* missing"):
+    with pytest.raises(ValueError, match=r"is not the record of a run: .* missing"):
         records.read(file)
     renamed = records.write(tmp_path, record()).rename(tmp_path / "digits" / "adam-seed1.json")
     with pytest.raises(ValueError, match="holds digits's adam, seed 0; was it renamed"):
@@ -73,7 +73,7 @@ def test_records_by_method_in_the_order_of_the_seeds(tmp_path):
     assert [r.seed for r in by_method["adam"]] == [1, 2, 10]
     assert np.array_equal(records.final(by_method["adam"], "test_error"), [1.0, 2.0, 10.0])
     assert records.curve(by_method["adam"], "valid_error").shape == (3, 2)
-    with pytest.raises(ValueError, match="no record of mnist in .*; there are: digits"):
+    with pytest.raises(ValueError, match=r"no record of mnist in .*; there are: digits"):
         records.load(tmp_path, "mnist")
 
 
