@@ -11,7 +11,8 @@ import yaml
 from conftest import ROOT
 
 BOOK = ROOT / "book"
-CHAPTERS = [path for part in ("landscapes", "algorithm", "relatives", "networks") for path in sorted(BOOK.glob(f"{part}/*.md"))]
+PARTS = ("landscapes", "algorithm", "relatives", "networks")
+CHAPTERS = [path for part in PARTS for path in sorted(BOOK.glob(f"{part}/*.md"))]
 PAGES = [*sorted(BOOK.glob("[!.]*/*.md")), BOOK / "index.md", BOOK / "how-to-use.md"]
 WITH_CODE = [path for path in PAGES if "{code-cell}" in path.read_text(encoding="utf-8")]
 
