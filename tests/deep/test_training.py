@@ -1,0 +1,184 @@
+"""The loop: what it does to the weights, what it leaves alone, how it stops, and that it goes on to the bit."""
+
+import copy
+import dataclasses
+import os
+import signal
+import time
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from esgd_minimal.deep import tasks, training
+from esgd_minimal.deep.experiments import EXPERIMENTS, Method, with_epochs
+from esgd_minimal.deep.training import Plan, Training, restore, save, train
+
+CPU = torch.device("cpu")
+
+
+def plan(method="entropy-sgd-lua", epochs=1.0, seed=0, **changes):
+    experiment = with_epochs(EXPERIMENTS["digits"], epochs)
+    return dataclasses.replace(Plan.of(experiment, method, seed, "float32", None), **changes)
+
+
+def walked(run, steps):
+    for _ in range(steps):
+        run.advance()
+    return run
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.network.parameters()])
+
+
+def test_a_run_is_the_ordinary_loop():
+    """The same by hand: torch's optimizer, the batches of the task, the drop of the learning rate in its places."""
+    run = walked(Training(plan("sgd"), CPU), 20)
+    torch.manual_seed(0)
+    task = tasks.task("digits", 32, 0, 0, CPU)
+    network = training.models.digits()
+    sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    pixels, labels = task.parts["train"]
+    for step in range(20):
+        sgd.param_groups[0]["lr"] = 0.1 * 0.2 ** sum(step >= round(at * task.steps) for at in (0.3, 0.6, 0.9))
+        index = task.order(0)[step * 32 : (step + 1) * 32]
+        sgd.zero_grad()
+        cross_entropy(network(pixels[index]), labels[index]).backward()
+        sgd.step()
+    assert torch.equal(weights(run), torch.cat([p.detach().flatten() for p in network.parameters()]))
+
+
+@pytest.mark.parametrize("method", ["entropy-sgd-lua", "adam", "sgd-average", "loop"])
+@pytest.mark.parametrize("cut", [1, 7, 20, 33])
+def test_a_run_resumed_anywhere_is_the_same_run_to_the_bit(tmp_path, method, cut):
+    whole = walked(Training(plan(method), CPU), 39)
+    whole.evaluate()
+    first = walked(Training(plan(method), CPU), cut)
+    first.look()
+    save(first, tmp_path / "x.checkpoint")
+    torch.manual_seed(99)
+    second = walked(restore(tmp_path / "x.checkpoint", CPU), 39 - cut)
+    second.evaluate()
+    assert torch.equal(weights(whole), weights(second))
+    assert {k: v for k, v in whole.history.items() if k != "seconds"} == {
+        k: v for k, v in second.history.items() if k != "seconds"
+    }
+
+
+@pytest.mark.parametrize("method", ["entropy-sgd-lua", "adam", "sgd-average"])
+def test_an_evaluation_leaves_the_run_alone(method):
+    undisturbed, watched = walked(Training(plan(method), CPU), 30), walked(Training(plan(method), CPU), 13)
+    watched.evaluate()
+    watched.results()
+    assert torch.equal(weights(undisturbed), weights(walked(watched, 17)))
+
+
+def test_what_is_judged_is_x_not_the_chain():
+    run = walked(Training(plan(), CPU), 33)  # 13 steps into the second chain
+    x = {name: run.optimizer.state[p]["x"].clone() for name, p in run.network.named_parameters()}
+    with run.at_x(everything=False) as network:
+        assert not network.training
+        for name, p in network.named_parameters():
+            assert torch.equal(p, x[name])
+    assert run.network.training
+    assert not all(torch.equal(p, x[name]) for name, p in run.network.named_parameters())
+
+
+def test_what_is_judged_is_the_average_where_there_is_one():
+    run = Training(plan("sgd-average"), CPU)
+    average = copy.deepcopy(dict(run.network.named_parameters()))
+    for step in range(10):
+        run.advance()
+        for name, p in run.network.named_parameters():
+            average[name].data = p.detach().clone() if step == 0 else average[name].lerp(p, 1 - 0.999).detach()
+    with run.at_x(everything=False) as network:
+        for name, p in network.named_parameters():
+            torch.testing.assert_close(p, average[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_network_that_is_judged_has_batch_statistics_of_its_own():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 10))
+    run = Training(plan("sgd"), CPU)
+    run.network = network
+    with run.at_x(everything=True) as judged:
+        batches = [images.flatten(1) for images in run.task.inputs(everything=True)]
+        mean = torch.stack([batch.mean(dim=0) for batch in batches]).mean(dim=0)
+        torch.testing.assert_close(judged[1].running_mean, mean)
+
+
+def test_a_record_says_what_was_done(tmp_path):
+    record = train(Training(plan(epochs=2.0), CPU), tmp_path / "x.checkpoint", quiet=True)
+    steps = tasks.task("digits", 32, 0, 0, CPU).steps
+    assert record.gradient_evaluations == 2 * steps
+    assert record.history["epoch"] == [1.0, 2.0]
+    assert record.history["gradient_evaluations"] == [steps, 2 * steps]
+    assert set(record.results) == {f"{part}_{x}" for part in ("train", "valid", "test") for x in ("loss", "error")}
+    assert not any("test" in column for column in record.history)
+    assert record.configuration["settings"]["langevin_steps"] == 20 and record.configuration["weights"] == 26_122
+    assert record.versions["torch"] == torch.__version__ and record.experiment == "digits-2-epochs"
+
+
+def test_it_learns(tmp_path):
+    """Two classes of ten would be right by chance 10 % of the time; after 5 passes far more are."""
+    record = train(Training(plan(epochs=5.0), CPU), tmp_path / "x.checkpoint", quiet=True)
+    assert record.results["test_error"] < 15
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    recipe = Method("sgd", {"lr": 1e30}, 2)
+    run = Training(plan("sgd", recipe=recipe), CPU)
+    with pytest.raises(
+        FloatingPointError, match=r"The loss is (nan|inf) at step \d+ of 78\. Try a smaller .*lr=1e\+30"
+    ):
+        train(run, tmp_path / "x.checkpoint", quiet=True)
+    kept = restore(tmp_path / "x.checkpoint", CPU)
+    assert torch.isfinite(weights(kept)).all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_after_its_step(tmp_path, number):
+    before = signal.getsignal(number)
+    run = Training(plan(epochs=2.0), CPU)
+    advance = run.advance
+
+    def interrupted():
+        advance()
+        if run.step == 27:
+            os.kill(os.getpid(), number)
+
+    run.advance = interrupted
+    with pytest.raises(training.Stopped, match="Stopped at step 27 of 78; `resume` goes on from there"):
+        train(run, tmp_path / "x.checkpoint", quiet=True)
+    assert signal.getsignal(number) is before
+    resumed = restore(tmp_path / "x.checkpoint", CPU)
+    assert resumed.step == 27
+    record = train(resumed, tmp_path / "x.checkpoint", quiet=True)
+    whole = train(Training(plan(epochs=2.0), CPU), tmp_path / "y.checkpoint", quiet=True)
+    assert record.results == whole.results
+
+
+def test_the_time_of_all_sittings_counts(tmp_path):
+    run = Training(plan(epochs=1.0), CPU)
+    run.seconds = 1000.0
+    started = time.monotonic()
+    record = train(run, tmp_path / "x.checkpoint", quiet=True)
+    assert 1000 < record.seconds < 1000 + (time.monotonic() - started) + 1
+
+
+def test_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "x.checkpoint").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"x.checkpoint is not a checkpoint of a run"):
+        restore(tmp_path / "x.checkpoint", CPU)
+
+
+def test_a_plan_survives_its_checkpoint():
+    original = plan("entropy-sgd", precision="bfloat16", examples=100)
+    assert Plan.from_dict(dataclasses.asdict(original)) == original
+    assert Plan.of(EXPERIMENTS["digits"], "adam", 0, "float32", 500).experiment == "digits-500-examples"
+
+
+def test_bfloat16_passes_keep_the_weights_in_32_bits():
+    run = walked(Training(plan(precision="bfloat16"), CPU), 3)
+    assert {p.dtype for p in run.network.parameters()} == {torch.float32}
+    assert not torch.equal(weights(run), weights(walked(Training(plan(), CPU), 3)))

@@ -1,0 +1,142 @@
+"""The command line, as a user meets it: what it writes, what it says, and what is left when it is killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from esgd_minimal import records
+from esgd_minimal.__main__ import main
+
+DIGITS = ["digits", "--optimizer", "entropy-sgd-lua", "--device", "cpu", "--quiet"]
+
+
+def test_run_and_table(tmp_path, capsys):
+    runs = ["--runs", str(tmp_path)]
+    assert main(["run", *DIGITS, "--seed", "0", "--seed", "1", "--epochs", "2", *runs]) == 0
+    assert len(records.load(tmp_path, "digits-2-epochs")["entropy-sgd-lua"]) == 2
+    assert not list(tmp_path.rglob("*.checkpoint")) and len(list(tmp_path.rglob("*.pt"))) == 2
+    capsys.readouterr()
+    assert main(["table", *runs]) == 0
+    assert "| entropy-sgd-lua | 2 | 2 |" in capsys.readouterr().out
+
+
+def test_a_changed_setting_has_a_record_of_its_own(tmp_path):
+    arguments = ["--epochs", "1", "--examples", "500", "--set", "gamma=0.5", "--runs", str(tmp_path)]
+    assert main(["run", *DIGITS, *arguments]) == 0
+    record = records.read(tmp_path / "digits-1-epochs-500-examples" / "entropy-sgd-lua,gamma=0.5-seed0.json")
+    assert record.configuration["settings"]["gamma"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "minst"], "There is no experiment 'minst'; did you mean: mnistfc, lenet?"),
+        (["run", "digits", "--optimizer", "adma"], "There is no method of digits 'adma'; did you mean: adam?"),
+        (["run", "digits", "--epochs", "-1"], "A budget is above 0 epochs; got -1."),
+        (["run", "digits", "--examples", "0"], "--examples is 1 or more; got 0."),
+        (["run", "digits", "--examples", "20"], "18 training images do not fill one batch of 32."),
+        (["run", "digits", "--optimizer", "adam", "--set", "lr"], "--set takes NAME=VALUE"),
+        (["run", "digits", "--optimizer", "adam", "--set", "lr=fast"], "--set takes NAME=VALUE"),
+        (["run", "digits", "--optimizer", "adam", "--set", "lr=-1"], "Invalid learning rate: -1"),
+        (["table", "digits"], "There is no record of digits"),
+        (["resume", "nowhere.checkpoint"], "nowhere.checkpoint is not a checkpoint of a run"),
+        (["data", "minst"], "There is no data set 'minst'; did you mean: mnist?"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and len(said.splitlines()) == 1
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_without_a_gpu(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["run", "digits", "--device", "cuda", "--runs", str(tmp_path)]) == 1
+    assert "This PyTorch finds no GPU" in capsys.readouterr().err
+
+
+def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp_path, capsys):
+    again = ["run", *DIGITS, "--epochs", "1", "--runs", str(tmp_path)]
+    assert main(again) == 0
+    before = next(tmp_path.rglob("*.json")).read_text()
+    assert main(again) == 1
+    assert "is there already; delete it to run that again" in capsys.readouterr().err
+    assert next(tmp_path.rglob("*.json")).read_text() == before
+    record = next(tmp_path.rglob("*.json"))
+    record.rename(record.with_suffix(".checkpoint"))
+    assert main(again) == 1
+    assert "This run was begun: `resume` goes on with" in capsys.readouterr().err
+
+
+def test_nothing_to_resume(tmp_path, capsys):
+    assert main(["resume", "--runs", str(tmp_path)]) == 0
+    assert "There is nothing to resume." in capsys.readouterr().out
+
+
+def test_list_and_help(capsys):
+    assert main(["list"]) == 0
+    assert "char-lstm: char-lstm on war-and-peace" in capsys.readouterr().out
+    for command in ([], ["run"], ["table"]):
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--help"])
+        assert end.value.code == 0
+
+
+def start(tmp_path, *arguments):
+    command = [sys.executable, "-m", "esgd_minimal", *arguments, "--runs", str(tmp_path), "--device", "cpu", "--quiet"]
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+
+
+def without_time(file):
+    record = json.loads(file.read_text())
+    record["history"].pop("seconds")
+    return {k: record[k] for k in ("configuration", "data", "gradient_evaluations", "history", "results")}
+
+
+def waited(condition, patience=60.0):
+    until = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_at_20_random_moments_a_run_ends_the_same(tmp_path):
+    """SIGKILL: while it starts, trains, evaluates, or writes a checkpoint. Then `resume`, which is killed again."""
+    budget = ["run", "digits", "--optimizer", "entropy-sgd-lua", "--epochs", "400"]
+    whole = start(tmp_path / "whole", *budget)
+    assert whole.wait() == 0
+    drawn, folder = random.Random(0), tmp_path / "cut" / "digits-400-epochs"
+    checkpoint, record = folder / "entropy-sgd-lua-seed0.checkpoint", folder / "entropy-sgd-lua-seed0.json"
+    killed = 0
+    while killed < 20 and not record.exists():
+        run = start(tmp_path / "cut", *(["resume"] if checkpoint.exists() else budget))
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        if drawn.random() < 0.9:  # mostly once it is going; else while it starts
+            waited(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before)  # noqa: B023
+        time.sleep(drawn.uniform(0, 0.3))
+        run.send_signal(signal.SIGKILL)
+        killed += run.wait() == -signal.SIGKILL
+    assert killed == 20, "the run was over before it had been killed 20 times"
+    assert start(tmp_path / "cut", "resume").wait() == 0
+    assert without_time(record) == without_time(next((tmp_path / "whole").rglob("*.json")))
+    assert not list(folder.glob("*.checkpoint")) and not list(folder.glob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_says_how_to_go_on(tmp_path, number):
+    run = start(tmp_path, "run", "digits", "--optimizer", "adam", "--epochs", "4000")
+    waited(lambda: list(tmp_path.rglob("*.checkpoint")))
+    time.sleep(0.5)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == 130 and "`resume` goes on from there" in said and "Traceback" not in said
