@@ -99,13 +99,17 @@ ALONE: dict[str, Any] = {"gamma": 0.0, "noise": 0.0}
 
 
 def _digits(
-    name: str, data: str, batch: int, epochs: float, dropout: float, published: Mapping[str, Published]
+    name: str, data: str, batch: int, epochs: float, dropout: float, sgd_lr: float, published: Mapping[str, Published]
 ) -> Experiment:
-    """§5.2. Adam and SGD have dropout 0.5; Entropy-SGD, and so its controls, less."""
+    """§5.2. Adam and SGD have dropout 0.5; Entropy-SGD, and so its controls, less.
+
+    The paper has no SGD here. Its rate is the released code's, 0.1, where there is batch normalization, and else
+    the best of 0.01, 0.02, 0.05 and 0.1 on the validation set of `mnistfc` after 5 epochs.
+    """
     less: Settings = {"dropout": dropout}
     paper: dict[str, Any] = {"lr": 1.0, **presets.paper(noise=1e-3)}
     lua: dict[str, Any] = {"lr": 1.0, **presets.released_lua()}
-    sgd: Settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+    sgd: Settings = {"lr": sgd_lr, "momentum": 0.9, "nesterov": True}
     methods = {
         "entropy-sgd": Method("entropy-sgd", paper, epochs, **TENTH, network=less),
         "entropy-sgd-lua": Method("entropy-sgd", lua, epochs, **TENTH, network=less),
@@ -120,18 +124,18 @@ def _digits(
 
 
 MNISTFC = _digits(
-    *("mnistfc", "mnist", 128, 100, 0.15),
+    *("mnistfc", "mnist", 128, 100, 0.15, 0.02),
     {"entropy-sgd": Published(1.37, 0.03, 120), "adam": Published(1.39, 0.03, 66)},
 )
 LENET = _digits(
-    *("lenet", "mnist", 128, 100, 0.25),
+    *("lenet", "mnist", 128, 100, 0.25, 0.1),
     {"entropy-sgd": Published(0.50, 0.01, 80), "adam": Published(0.51, 0.01, 100)},
 )
 
 
 def _for_a_hessian(name: str, data: str) -> Experiment:
     """§5.1. MNIST's methods on a network without dropout, small enough for its whole Hessian, all at one budget."""
-    methods = _digits(name, data, 128, 20, 0.0, {}).methods
+    methods = _digits(name, data, 128, 20, 0.0, 0.02, {}).methods
     plain = {m: replace(method, network={}) for m, method in methods.items() if m != "sgd-average"}
     return Experiment(name=name, network=name, data=data, batch=128, methods=plain)
 
@@ -140,7 +144,7 @@ SMALL_MNISTFC = _for_a_hessian("small-mnistfc", "mnist-black")
 SMALL_LENET = _for_a_hessian("small-lenet", "mnist-black")
 TINY_MNISTFC = _for_a_hessian("tiny-mnistfc", "mnist-14x14")
 # Not in the paper: MNIST's methods on scikit-learn's 8 × 8 digits, which need no download and take seconds.
-DIGITS = _digits("digits", "digits", 32, 60, 0.15, {})
+DIGITS = _digits("digits", "digits", 32, 60, 0.15, 0.02, {})
 
 # §5.3. Both have weight decay 1e-3; a fifth every 60 of 200 epochs for SGD, every 4 of 10 for Entropy-SGD.
 _SGD: Settings = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}

@@ -38,10 +38,10 @@ def test_a_run_is_the_ordinary_loop():
     torch.manual_seed(0)
     task = tasks.task("digits", 32, 0, 0, CPU)
     network = training.models.digits()
-    sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    sgd = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9, nesterov=True)
     pixels, labels = task.parts["train"]
     for step in range(20):
-        sgd.param_groups[0]["lr"] = 0.1 * 0.2 ** sum(step >= round(at * task.steps) for at in (0.3, 0.6, 0.9))
+        sgd.param_groups[0]["lr"] = 0.02 * 0.2 ** sum(step >= round(at * task.steps) for at in (0.3, 0.6, 0.9))
         index = task.order(0)[step * 32 : (step + 1) * 32]
         sgd.zero_grad()
         cross_entropy(network(pixels[index]), labels[index]).backward()
