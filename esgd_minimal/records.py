@@ -138,17 +138,20 @@ def curve(records: Iterable[Record], column: str) -> np.ndarray:
 def table(by_method: dict[str, list[Record]], result: str, digits: int = 2) -> str:
     """A Markdown table, the lowest first: each method's result with its 95 % interval over the seeds, and the paper's.
 
-    One seed alone has no interval. An error is in percent.
+    One seed alone has no interval. An error is in percent. What the paper does not have has no columns.
     """
-    unit = " (%)" if result.endswith("error") else ""
-    lines = [
-        f"| method | seeds | effective epochs | {result.replace('_', ' ')}{unit} | in the paper | its epochs |",
-        "|:--|--:|--:|--:|--:|--:|",
-    ]
+    name = result.replace("_", " ") + (" (%)" if result.endswith("error") else "")
+    rows = [["method", "seeds", "effective epochs", name], [":--", "--:", "--:", "--:"]]
+    published = [runs[0].configuration.get("published") for runs in by_method.values()]
+    if any(published):
+        rows[0] += ["in the paper", "its epochs"]
+        rows[1] += ["--:", "--:"]
     for method, runs in sorted(by_method.items(), key=lambda item: final(item[1], result).mean()):
         values = final(runs, result)
         ours = f"{mean_interval(values):.{digits}f}" if len(values) > 1 else f"{values[0]:.{digits}f}"
-        paper = runs[0].configuration.get("published") or {}
-        theirs = f"{paper['value']:.{digits}f} ± {paper['spread']:.{digits}f} | {paper['epochs']:g}" if paper else " | "
-        lines.append(f"| {method} | {len(runs)} | {runs[0].configuration['epochs']:g} | {ours} | {theirs} |")
-    return "\n".join(lines)
+        rows.append([method, f"{len(runs)}", f"{runs[0].configuration['epochs']:g}", ours])
+        if paper := runs[0].configuration.get("published"):
+            rows[-1] += [f"{paper['value']:.{digits}f} ± {paper['spread']:.{digits}f}", f"{paper['epochs']:g}"]
+        elif any(published):
+            rows[-1] += ["", ""]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -109,7 +109,12 @@ def test_the_table_has_the_lowest_first_with_its_interval_and_the_papers_number(
     }
     assert records.table(sets, "test_error", digits=1).splitlines() == [
         "| method | seeds | effective epochs | test error (%) | in the paper | its epochs |",
-        "|:--|--:|--:|--:|--:|--:|",
+        "| :-- | --: | --: | --: | --: | --: |",
         "| sgd | 1 | 2.5 | 1.0 |  |  |",
         "| adam | 3 | 2 | 3.0 ± 2.5 | 1.5 ± 0.1 | 66 |",  # Student's t with 2 degrees of freedom: 4.303 / √3
+    ]
+    assert records.table({"sgd": sets["sgd"]}, "test_error").splitlines() == [
+        "| method | seeds | effective epochs | test error (%) |",
+        "| :-- | --: | --: | --: |",
+        "| sgd | 1 | 2.5 | 1.00 |",
     ]

@@ -16,7 +16,7 @@ import yaml
 from dependencies import Package
 
 MAGIC = ("%", "!", "?")
-UNFINISHED = (".checkpoint", ".part")  # files of a run that is under way
+KEPT_APART = (".checkpoint", ".part", ".pt")  # states and weights of runs, which are not part of the book
 
 
 def page_code(text: str) -> str | None:
@@ -38,10 +38,10 @@ def stamped(text: str, fingerprint: str) -> str:
 
 
 def digest(folder: Path) -> str:
-    """Of the names and contents of all files in a folder, whatever their dates; a folder that is not there is empty."""
+    """Of the names and contents of the records in a folder, whatever their dates; where there is none, it is empty."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in UNFINISHED:
+        if path.is_file() and path.suffix not in KEPT_APART:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             total.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
     return total.hexdigest()[:8]

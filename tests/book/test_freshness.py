@@ -102,7 +102,8 @@ def test_a_page_that_reads_records_is_executed_again_when_one_has_changed(book):
     assert book.executed() == ["one", "two"]
     assert book.executed() == []
     os.utime(runs / "adam-seed0.json", (0, 0))  # the same, at another time
-    (runs / "adam-seed1.checkpoint").write_text("a run under way")
+    for kind in ("checkpoint", "part", "pt"):
+        (runs / f"adam-seed1.{kind}").write_text("no record")
     assert book.executed() == []
     book.change("book/runs/digits/adam-seed0.json", "7", "8")
     assert book.executed() == ["two"]
