@@ -71,6 +71,9 @@ class SpectrumRecord:
 
     run: Record
     images: int
+    loss: float  # the mean over these images
+    gradient: float  # the norm of its gradient
+    norm: float  # of the weights
     precision: str  # of the matrix and of its eigenvalues
     seconds: float  # for matrix and eigenvalues
     spectrum: Spectrum

@@ -150,15 +150,27 @@ def of_run(plan: Plan, run: Record, weights: Path, images: int, double: bool, qu
         raise ValueError(f"There are {len(examples.labels)} training images; got --images {images}.")
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.eval().to(torch.double if double else torch.float)
+    pixels, labels = examples.pixels[:images].to(next(network.parameters())), examples.labels[:images]
     started = time.monotonic()
     with tqdm(
         desc=f"{plan.experiment} {plan.method} seed {plan.seed}", unit="row", disable=quiet, mininterval=1
     ) as bar:
         found = spectrum(
             network,
-            examples.pixels[:images].to(next(network.parameters())),
-            examples.labels[:images],
+            pixels,
+            labels,
             watch=lambda done: bar.update(done - bar.n),
         )
-    precision = "float64" if double else "float32"
-    return SpectrumRecord(run, images, precision, time.monotonic() - started, found)
+    seconds = time.monotonic() - started
+    loss = F.cross_entropy(network(pixels), labels)
+    slopes = torch.autograd.grad(loss, list(network.parameters()))
+    return SpectrumRecord(
+        run=run,
+        images=images,
+        loss=loss.item(),
+        gradient=nn.utils.parameters_to_vector(slopes).norm().item(),
+        norm=nn.utils.parameters_to_vector(network.parameters()).norm().item(),
+        precision="float64" if double else "float32",
+        seconds=seconds,
+        spectrum=found,
+    )
