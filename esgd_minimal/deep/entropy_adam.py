@@ -14,7 +14,8 @@ class EntropyAdam(EntropySGD):
     """EntropySGD whose outer step is Adam's, torch's own, on x − μ in the place of a gradient.
 
     The gradient of the negative local entropy is γ (x − μ). Adam does not see a constant factor, but for its `eps`;
-    so γ is left out here as in EntropySGD. Used as EntropySGD is, with its chain and its arguments, besides:
+    so γ is left out here as in EntropySGD. Used as EntropySGD is, with its chain, its
+    arguments and their default values, besides:
 
     Args:
         lr: Adam's learning rate. Paper, on War and Peace: 0.01, halved each epoch (§5.4).
@@ -30,7 +31,7 @@ class EntropyAdam(EntropySGD):
         self,
         params: ParamsT,
         lr: float | Tensor = 1e-3,
-        langevin_lr: float = 0.1,
+        langevin_lr: float = 0.5,
         langevin_steps: int = 20,
         gamma: float = 1e-4,
         scoping: float = 1e-3,

@@ -307,4 +307,4 @@ def test_groups_must_agree_on_the_length_of_the_chain():
 
 
 def test_it_prints():
-    assert "langevin_lr: 0.1" in repr(EntropySGD([nn.Parameter(torch.ones(2))]))
+    assert "langevin_lr: 0.3" in repr(EntropySGD([nn.Parameter(torch.ones(2))], langevin_lr=0.3))
