@@ -1,0 +1,85 @@
+"""The spectrum command, on a network that takes a moment, and its records."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from esgd_minimal import records, spectrum_records
+from esgd_minimal.__main__ import main
+from esgd_minimal.deep import hessian, spectra, tasks, training
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.func's own
+
+
+def small(dropout=0.0):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.ReLU(), nn.Dropout(dropout), nn.Linear(3, 10))
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    monkeypatch.setitem(training.NETWORKS, "digits", small)
+    asked = ["digits", "--optimizer", "adam", "--epochs", "1", "--images", "60", "--double"]
+    return ["spectrum", *asked, "--quiet", "--device", "cpu", "--runs", str(tmp_path)]
+
+
+def test_it_trains_and_records_the_spectrum_at_the_end(arguments, tmp_path, capsys):
+    assert main(arguments) == 0
+    assert "235 eigenvalues from" in capsys.readouterr().out
+    (found,) = spectrum_records.load(tmp_path, "digits-1-epochs")["adam"]
+    run = records.read(tmp_path / "digits-1-epochs" / "adam-seed0.json")
+    assert found.run == run and (found.images, found.precision) == (60, "float64")
+    network = small().double().eval()
+    network.load_state_dict(torch.load(tmp_path / "digits-1-epochs" / "adam-seed0.pt", weights_only=True))
+    train = tasks.task("digits", 32, 0, 0, torch.device("cpu")).parts["train"]
+    examples = [(train.pixels[:60].double(), train.labels[:60])]
+    product = hessian.hessian_product(spectra.mean_loss(network, examples), examples, network.parameters())
+    exact = np.linalg.eigvalsh(hessian.dense(product, torch.empty(235, dtype=torch.double)).numpy())
+    np.testing.assert_allclose(found.spectrum.largest, exact[::-1][:100], atol=1e-12)
+    np.testing.assert_allclose(found.spectrum.smallest, exact[:100], atol=1e-12)
+    weights = nn.utils.parameters_to_vector(network.parameters())
+    loss = nn.functional.cross_entropy(network(examples[0][0]), examples[0][1])
+    slope = nn.utils.parameters_to_vector(torch.autograd.grad(loss, list(network.parameters())))
+    assert (found.loss, found.norm, found.gradient) == pytest.approx(
+        (loss.item(), weights.norm().item(), slope.norm().item())
+    )
+
+
+def test_what_was_trained_is_not_trained_again(arguments, tmp_path):
+    assert main(arguments) == 0
+    file = tmp_path / "digits-1-epochs" / "adam-seed0.json"
+    written = file.stat().st_mtime_ns
+    first = spectrum_records.load(tmp_path, "digits-1-epochs")["adam"][0]
+    assert main(arguments) == 0 and file.stat().st_mtime_ns == written
+    assert spectrum_records.load(tmp_path, "digits-1-epochs")["adam"][0].spectrum == first.spectrum
+
+
+def test_what_cannot_be(arguments, tmp_path, capsys):
+    assert main([*arguments, "--images", "0"]) == 1
+    assert "--images is 1 or more; got 0." in capsys.readouterr().err
+    assert main([*arguments, "--images", "5000"]) == 1
+    assert "training images; got --images 5000." in capsys.readouterr().err
+    (tmp_path / "digits-1-epochs" / "adam-seed0.pt").unlink()
+    assert main(arguments) == 1
+    assert "delete its record to train again" in capsys.readouterr().err
+
+
+def test_a_record_that_is_none(arguments, tmp_path):
+    assert main(arguments) == 0
+    file = tmp_path / "digits-1-epochs" / "adam-seed0-spectrum.json"
+    content = json.loads(file.read_text())
+    renamed = file.with_name("adam-seed1-spectrum.json")
+    renamed.write_text(file.read_text())
+    with pytest.raises(ValueError, match="holds digits-1-epochs's adam, seed 0"):
+        spectrum_records.read(renamed)
+    content["spectrum"]["positive"][0] += 1000
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="more eigenvalues than there are weights"):
+        spectrum_records.read(file)
+    del content["spectrum"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="is not the record of a spectrum"):
+        spectrum_records.read(file)
+    assert spectrum_records.load(tmp_path, "nothing") == {}
