@@ -35,6 +35,7 @@ def test_one_seed_in_common_is_too_few():
         (-0.4, 0.1, "lower by 0.40 ± 0.10 points"),
         (0.4, 0.1, "higher by 0.40 ± 0.10 points"),
         (-0.1, 0.4, "no difference seen (−0.10 ± 0.40 points)"),
+        (-0.001, 0.2, "no difference seen (0.00 ± 0.20 points)"),  # no minus before a zero
         (0.5, 0.5, "no difference seen (0.50 ± 0.50 points)"),  # the end of an interval is in it
     ],
 )
