@@ -128,9 +128,7 @@ def test_it_learns(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     recipe = Method("sgd", {"lr": 1e30}, 2)
     run = Training(plan("sgd", recipe=recipe), CPU)
-    with pytest.raises(
-        FloatingPointError, match=r"The loss is (nan|inf) at step \d+ of 78\. Try .*lr=1e\+30"
-    ):
+    with pytest.raises(FloatingPointError, match=r"The loss is (nan|inf) at step \d+ of 78\. Try .*lr=1e\+30"):
         train(run, tmp_path / "x.checkpoint", quiet=True)
     kept = restore(tmp_path / "x.checkpoint", CPU)
     assert torch.isfinite(weights(kept)).all()
