@@ -61,7 +61,7 @@ class Freshness:
         if code is None:
             return None
         parts = [self.package.fingerprint(code), self.versions]
-        if re.search(r"\brecords\b", code):
+        if re.search(r"records\b", code):
             parts.append(self.records)
         return "-".join(parts)
 
