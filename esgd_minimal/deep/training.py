@@ -36,6 +36,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "allcnn": models.allcnn,
     "ptb-lstm": models.PTBLSTM,
     "char-lstm": models.CharLSTM,
+    "char-transformer": models.CharTransformer,
 }
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
