@@ -183,8 +183,8 @@ def table(given: argparse.Namespace) -> int:
         cut = name not in known and any(each.startswith(f"{name}-") for each in known)
         by_method = records.fullest(folder, name) if cut else records.load(folder, name)
         first = next(iter(by_method.values()))[0]
-        result = "test_error" if "test_error" in first.results else "test_loss"
-        print(f"\n{first.experiment}\n\n{records.table(by_method, result)}")
+        shown = ("test_error", 2) if "test_error" in first.results else ("test_loss", 3)
+        print(f"\n{first.experiment}\n\n{records.table(by_method, *shown)}")
     return 0
 
 
