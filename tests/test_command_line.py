@@ -111,10 +111,10 @@ def waited(condition, patience=60.0):
 @pytest.mark.slow
 def test_killed_at_20_random_moments_a_run_ends_the_same(tmp_path):
     """SIGKILL: while it starts, trains, evaluates, or writes a checkpoint. Then `resume`, which is killed again."""
-    budget = ["run", "digits", "--optimizer", "entropy-sgd-lua", "--epochs", "400"]
+    budget = ["run", "digits", "--optimizer", "entropy-sgd-lua", "--epochs", "250"]
     whole = start(tmp_path / "whole", *budget)
     assert whole.wait() == 0
-    drawn, folder = random.Random(0), tmp_path / "cut" / "digits-400-epochs"
+    drawn, folder = random.Random(0), tmp_path / "cut" / "digits-250-epochs"
     checkpoint, record = folder / "entropy-sgd-lua-seed0.checkpoint", folder / "entropy-sgd-lua-seed0.json"
     killed = 0
     while killed < 20 and not record.exists():
