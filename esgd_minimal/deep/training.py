@@ -1,18 +1,14 @@
 """One training loop for every experiment: what a run holds, a step of it, its checkpoint, its record."""
 
 import os
-import platform
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -23,6 +19,7 @@ from esgd_minimal.deep.batch_norm import reestimate_batch_norm
 from esgd_minimal.deep.entropy_adam import EntropyAdam
 from esgd_minimal.deep.entropy_sgd import EntropySGD
 from esgd_minimal.deep.experiments import Experiment, Method, Published
+from esgd_minimal.deep.provenance import device_name, versions
 from esgd_minimal.deep.tasks import task
 from esgd_minimal.records import Record
 
@@ -324,32 +321,3 @@ def _record(training: Training, results: dict[str, float]) -> Record:
         history=training.history,
         results=results,
     )
-
-
-def versions() -> dict[str, str]:
-    """Of what a run depends on."""
-    package = version("esgd_minimal")
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "esgd_minimal": package,
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str:
-    """The commit of the package, with a plus where it has been edited since; empty outside a clone."""
-    here = Path(__file__).parent.parent
-    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def device_name(device: torch.device) -> str:
-    """What the run ran on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}), {torch.get_num_threads()} threads"
