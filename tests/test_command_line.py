@@ -95,6 +95,12 @@ def start(tmp_path, *arguments):
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
 
 
+def ended(run):
+    """How it ended, once it has; its pipe is closed."""
+    run.communicate()
+    return run.returncode
+
+
 def without_time(file):
     record = json.loads(file.read_text())
     record["history"].pop("seconds")
@@ -112,8 +118,7 @@ def waited(condition, patience=60.0):
 def test_killed_at_20_random_moments_a_run_ends_the_same(tmp_path):
     """SIGKILL: while it starts, trains, evaluates, or writes a checkpoint. Then `resume`, which is killed again."""
     budget = ["run", "digits", "--optimizer", "entropy-sgd-lua", "--epochs", "250"]
-    whole = start(tmp_path / "whole", *budget)
-    assert whole.wait() == 0
+    assert ended(start(tmp_path / "whole", *budget)) == 0
     drawn, folder = random.Random(0), tmp_path / "cut" / "digits-250-epochs"
     checkpoint, record = folder / "entropy-sgd-lua-seed0.checkpoint", folder / "entropy-sgd-lua-seed0.json"
     killed = 0
@@ -124,9 +129,9 @@ def test_killed_at_20_random_moments_a_run_ends_the_same(tmp_path):
             waited(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before)  # noqa: B023
         time.sleep(drawn.uniform(0, 0.3))
         run.send_signal(signal.SIGKILL)
-        killed += run.wait() == -signal.SIGKILL
+        killed += ended(run) == -signal.SIGKILL
     assert killed == 20, "the run was over before it had been killed 20 times"
-    assert start(tmp_path / "cut", "resume").wait() == 0
+    assert ended(start(tmp_path / "cut", "resume")) == 0
     assert without_time(record) == without_time(next((tmp_path / "whole").rglob("*.json")))
     assert not list(folder.glob("*.checkpoint")) and not list(folder.glob("*.part"))
 
