@@ -147,9 +147,15 @@ class NextToken:
 
 
 def digits() -> tuple[Images, Images]:
-    """Scikit-learn's 1,797 digits of 8 × 8 pixels from −1 to 1, shuffled once; the last 400 are the test set."""
-    from sklearn.datasets import load_digits
+    """Scikit-learn's 1,797 digits of 8 × 8 pixels from −1 to 1, shuffled once; the last 400 are the test set.
 
+    Raises:
+        ValueError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError("The digits come with scikit-learn, which is not here: pip install scikit-learn") from None
     pixels, labels = (torch.from_numpy(array) for array in load_digits(return_X_y=True))
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     images = Images((pixels[order].view(-1, 1, 8, 8) / 8 - 1).float(), labels[order])

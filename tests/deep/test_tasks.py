@@ -1,5 +1,7 @@
 """Batches and scores: every example once, the right target, the same numbers as by hand."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,9 @@ def test_the_digest_is_of_the_data():
     other = Classification(numbered(200), numbered(51), batch=16, seed=0, device=CPU).digest
     assert len(one) == 64 and one != other
     assert one == Classification(numbered(200), numbered(50), batch=32, seed=5, device=CPU).digest
+
+
+def test_without_scikit_learn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ValueError, match="come with scikit-learn, which is not here: pip install scikit-learn"):
+        tasks.digits()
