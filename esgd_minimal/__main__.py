@@ -3,6 +3,7 @@
 import argparse
 import ast
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; may be repeated"
     )
     run.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the passes")
+    run.add_argument("--compile", action="store_true", help="compile the network first; on a GPU, faster by far")
     resume = commands.add_parser("resume", parents=[runs, machine], help="go on with what was interrupted")
     resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
     table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
@@ -51,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     spectrum.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the registry's")
     spectrum.add_argument("--images", type=int, default=4096, help="of the training set, the first (default: 4096)")
     spectrum.add_argument("--double", action="store_true", help="in double precision, in twice the memory")
-    spectrum.set_defaults(examples=None, set=[], precision="float32")
+    spectrum.set_defaults(examples=None, set=[], precision="float32", compile=False)
     data = commands.add_parser("data", help="fetch the data sets, and say what is there")
     data.add_argument("name", nargs="*", help="default: all of them")
     return top
@@ -114,7 +116,7 @@ def plans(given: argparse.Namespace) -> list:
     if given.epochs is not None:
         experiment = experiments.with_epochs(experiment, given.epochs)
     return [
-        Plan.of(experiment, method, seed, given.precision, given.examples)
+        Plan.of(experiment, method, seed, given.precision, given.examples, given.compile)
         for seed in given.seed or [0]
         for method in methods
     ]
@@ -154,24 +156,32 @@ def resume(given: argparse.Namespace) -> int:
 
 def train_all(given: argparse.Namespace, runs: list) -> int:
     """One run after the other: new ones by their plans, begun ones by their checkpoints."""
+    import torch
+
     from esgd_minimal.deep import training as t
+    from esgd_minimal.deep.provenance import device_name
 
     device = choose_device(given.device)
     folder = runs_folder(given)
-    for plan, checkpoint in runs:
-        training = t.Training(plan, device) if checkpoint is None else t.restore(checkpoint, device)
-        plan = training.plan
-        target = records.path(folder, plan.experiment, plan.method, plan.seed)
-        checkpoint = checkpoint or target.with_suffix(".checkpoint")
-        try:
+    try:
+        for plan, begun in runs:
+            training = t.Training(plan, device) if begun is None else t.restore(begun, device)
+            plan = training.plan
+            target = records.path(folder, plan.experiment, plan.method, plan.seed)
+            checkpoint = begun or target.with_suffix(".checkpoint")
             record = t.train(training, checkpoint, quiet=given.quiet)
-        except t.Stopped as stopped:
-            print(stopped, file=sys.stderr)
-            return 130
-        except FloatingPointError as reason:
-            raise FloatingPointError(f"{reason} The last checkpoint is kept in {checkpoint}.") from None
-        print(records.write(folder, record), *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
-        t.keep_weights(training, checkpoint)
+            print(records.write(folder, record), *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
+            t.keep_weights(training, checkpoint)
+    except t.Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except FloatingPointError as reason:
+        raise FloatingPointError(f"{reason} The last checkpoint is kept in {checkpoint}.") from None
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"The memory of {device_name(device)} is too small, or others use it too: free some, or add --device cpu."
+            f" A run that was begun goes on with `resume`."
+        ) from None
     return 0
 
 
@@ -227,13 +237,30 @@ def choose_device(name: str):
     """The torch device that is meant.
 
     Raises:
-        ValueError: cuda is asked for, and there is none.
+        ValueError: cuda is asked for, and there is none; or it is there and does not work.
     """
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("This PyTorch finds no GPU: leave --device out, or install a PyTorch built for your CUDA.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as said:  # an old driver, an unknown card: PyTorch only warns
+        warnings.simplefilter("always")
+        found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        reasons = "".join(f" It says: {' '.join(str(each.message).split())}" for each in said[:1])
+        raise ValueError(
+            f"PyTorch finds no GPU, and {built}: leave --device out to use the CPU, or install the PyTorch that"
+            f" your driver takes (pytorch.org has the table).{reasons}"
+        )
+    if not found:
+        return torch.device("cpu")
+    try:
+        torch.ones(1, device="cuda").add(1).item()
+    except RuntimeError as reason:
+        first = str(reason).splitlines()[0]
+        raise ValueError(f"The GPU does not work with this PyTorch ({first}); --device cpu leaves it out.") from None
+    return torch.device("cuda")
 
 
 def runs_folder(given: argparse.Namespace) -> Path:

@@ -60,7 +60,7 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, sen
 def test_without_a_gpu(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["run", "digits", "--device", "cuda", "--runs", str(tmp_path)]) == 1
-    assert "This PyTorch finds no GPU" in capsys.readouterr().err
+    assert "PyTorch finds no GPU, and is built" in capsys.readouterr().err
 
 
 def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp_path, capsys):

@@ -50,10 +50,20 @@ def normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def normals(like: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """The same for many tensors: one draw, cut up, if they are of one type."""
+    """The same for many tensors: one draw, cut up, if they are of one type.
+
+    Each part lies in memory as its tensor does (channels-last, say): the foreach kernels ask for that.
+    """
     device = generator.device
     if len({t.dtype for t in like}) > 1:
         return [normal(t, generator) for t in like]
     sizes = [t.numel() for t in like]
     draw = torch.randn(sum(sizes), generator=generator, dtype=like[0].dtype, device=device)
-    return [part.view(t.shape).to(t.device) for part, t in zip(draw.split(sizes), like, strict=True)]
+    return [_laid_out(part, t).to(t.device) for part, t in zip(draw.split(sizes), like, strict=True)]
+
+
+def _laid_out(flat: Tensor, like: Tensor) -> Tensor:
+    """A view of the numbers in the shape of a tensor, and in its strides if these leave no gaps."""
+    if like.is_contiguous() or not torch.ops.aten.is_non_overlapping_and_dense(like):
+        return flat.view(like.shape)
+    return flat.as_strided(like.shape, like.stride(), flat.storage_offset())

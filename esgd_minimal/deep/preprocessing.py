@@ -1,5 +1,7 @@
 """What the paper does to images before a network sees them."""
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -63,3 +65,16 @@ def whiten(images: Tensor, whitening: Whitening) -> Tensor:
     """The images (n, …), training or test, whitened by what the training images taught, in the images' precision."""
     mean, matrix = (tensor.to(images.dtype) for tensor in whitening)
     return ((images.flatten(1) - mean) @ matrix).view_as(images)
+
+
+def kept_whitening(file: Path, images: Tensor) -> Whitening:
+    """The whitening in a file, if one is there and can be read; else the one that the images teach, kept there."""
+    try:
+        return Whitening(*torch.load(file, weights_only=True))
+    except Exception:  # there is none yet, or a broken one: either way it is learned
+        learned = whitening(images)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    torch.save(tuple(learned), part)
+    os.replace(part, file)
+    return learned

@@ -1,7 +1,9 @@
 """What a network is trained on: batches picked by index from tensors that stay on the device, and a score."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from esgd_minimal.deep import datasets, preprocessing, text
+from esgd_minimal.deep import augmentation, datasets, fetching, preprocessing, text
 from esgd_minimal.deep.datasets import Corpus, Images
 
 HELD_OUT = 5000  # images of the training set that only validate
@@ -43,36 +45,41 @@ class Classification:
     """Images and their classes. A pass takes every image once, in an order that the seed and the pass give.
 
     What does not fill a batch waits for the next pass. The validation set is `HELD_OUT` images of the training set,
-    the same for every seed.
+    the same for every seed. Images lie channels-last, which is the faster layout for convolutions.
     """
 
-    def __init__(self, train: Images, test: Images, batch: int, seed: int, device: torch.device):
+    def __init__(self, train: Images, test: Images, batch: int, seed: int, device: torch.device, augment: bool = False):
         held_out = min(HELD_OUT, len(train.labels) // 10)
         kept, valid = datasets.hold_out(train, held_out)
         self.parts = {
-            name: Images(part.pixels.to(device), part.labels.to(device))
+            name: Images(part.pixels.to(device, memory_format=torch.channels_last), part.labels.to(device))
             for name, part in {"train": kept, "valid": valid, "test": test}.items()
         }
         self.digest = _sha256(train.pixels, train.labels, test.pixels, test.labels)
-        self.batch, self.seed = batch, seed
+        self.batch, self.seed, self.augment = batch, seed, augment
         self.steps = len(kept.labels) // batch
         self.network: dict[str, Any] = {}
-        self._order: tuple[int, Tensor] | None = None
+        self._pass: tuple[int, Tensor, Tensor] | None = None
         if not self.steps:
             raise ValueError(f"{len(kept.labels)} training images do not fill one batch of {batch}.")
 
-    def order(self, number: int) -> Tensor:
-        """The order of a pass: it depends on nothing that a checkpoint would have to keep."""
-        if self._order is None or self._order[0] != number:
-            shuffled = np.random.default_rng([self.seed, number]).permutation(len(self.parts["train"].labels))
-            self._order = number, torch.from_numpy(shuffled).to(self.parts["train"].labels.device)
-        return self._order[1]
+    def of_pass(self, number: int) -> tuple[Tensor, Tensor]:
+        """The order of a pass, and its crops: they depend on nothing that a checkpoint would have to keep."""
+        if self._pass is None or self._pass[0] != number:
+            labels = self.parts["train"].labels
+            rng = np.random.default_rng([self.seed, number])
+            drawn = rng.permutation(len(labels)), augmentation.crops(rng, len(labels))
+            order, crops = (torch.from_numpy(array).to(labels.device) for array in drawn)
+            self._pass = number, order, crops
+        return self._pass[1:]
 
     def loss(self, network: nn.Module, step: int) -> Tensor:
         number, k = divmod(step, self.steps)
-        index = self.order(number)[k * self.batch : (k + 1) * self.batch]
-        pixels, labels = self.parts["train"]
-        return cross_entropy(network(pixels[index]), labels[index])
+        order, crops = (drawn[k * self.batch : (k + 1) * self.batch] for drawn in self.of_pass(number))
+        images, labels = (part[order] for part in self.parts["train"])
+        if self.augment:
+            images = augmentation.crop_and_flip(images, crops)
+        return cross_entropy(network(images), labels)
 
     def inputs(self, everything: bool) -> Iterator[Tensor]:
         pixels = self.parts["train"].pixels
@@ -181,10 +188,14 @@ def mnist_halved() -> tuple[Images, Images]:
 
 
 def cifar10() -> tuple[Images, Images]:
-    """CIFAR-10 with the contrast normalized and whitened (§5.3), by what the training images teach."""
+    """CIFAR-10 with the contrast normalized and whitened (§5.3), by what the training images teach.
+
+    That takes a minute or two of a processor, so it is kept, in the user's cache, for these very images.
+    """
     train, test = datasets.cifar10()
     images, others = (preprocessing.normalize_contrast(part.pixels.float()) for part in (train, test))
-    learned = preprocessing.whitening(images)
+    kept = fetching.cache() / f"whitening-{_sha256(train.pixels)[:16]}.pt"
+    learned = preprocessing.kept_whitening(kept, images)
     return (
         Images(preprocessing.whiten(images, learned), train.labels),
         Images(preprocessing.whiten(others, learned), test.labels),
@@ -202,17 +213,32 @@ DATA: dict[str, Callable[[], Any]] = {
 }
 
 
-def task(data: str, batch: int, unroll: int, seed: int, device: torch.device, examples: int | None = None) -> Task:
+@lru_cache(maxsize=1)
+def loaded(data: str, given: str | None) -> Any:
+    """A data set, loaded once for all runs of a process. `given` is $ESGD_DATA, where the data may come from."""
+    return DATA[data]()
+
+
+def task(
+    data: str,
+    batch: int,
+    unroll: int,
+    seed: int,
+    device: torch.device,
+    examples: int | None = None,
+    augment: bool = False,
+) -> Task:
     """The task of a data set, of all of it or of its first `examples` training images or tokens.
 
     Raises:
         ValueError, ConnectionError: the data is not here, or not right; or it does not fill one batch.
     """
-    loaded = DATA[data]()
-    if isinstance(loaded, Corpus):
-        return NextToken(loaded._replace(train=loaded.train[:examples]), batch, unroll, device)
-    train, test = loaded
-    return Classification(Images(train.pixels[:examples], train.labels[:examples]), test, batch, seed, device)
+    whole = loaded(data, os.environ.get("ESGD_DATA"))
+    if isinstance(whole, Corpus):
+        return NextToken(whole._replace(train=whole.train[:examples]), batch, unroll, device)
+    train, test = whole
+    some = Images(train.pixels[:examples], train.labels[:examples])
+    return Classification(some, test, batch, seed, device, augment)
 
 
 def _sha256(*tensors: Tensor) -> str:

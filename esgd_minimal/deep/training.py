@@ -1,7 +1,10 @@
 """One training loop for every experiment: what a run holds, a step of it, its checkpoint, its record."""
 
+import copy
+import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from esgd_minimal.deep import models
+from esgd_minimal.deep import baselines, models
 from esgd_minimal.deep.batch_norm import reestimate_batch_norm
 from esgd_minimal.deep.entropy_adam import EntropyAdam
 from esgd_minimal.deep.entropy_sgd import EntropySGD
@@ -31,6 +34,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "small-lenet": models.small_lenet,
     "tiny-mnistfc": models.tiny_mnistfc,
     "allcnn": models.allcnn,
+    "allcnn-quarter": models.allcnn_quarter,
     "ptb-lstm": models.PTBLSTM,
     "char-lstm": models.CharLSTM,
     "char-transformer": models.CharTransformer,
@@ -38,11 +42,15 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
+    "lookahead": baselines.lookahead,
+    "sam": baselines.sam,
     "entropy-sgd": EntropySGD,
     "entropy-adam": EntropyAdam,
 }
-LOOK = 50  # steps between two looks at the losses, each of which makes a GPU wait
+LOOK = 50  # steps between two looks at the losses on a CPU; a GPU would have to wait for each
 SAVE = 60.0  # seconds between two checkpoints
+LONG = 600.0  # seconds that a run on a CPU may take without a word before it
+LINES = 40  # of the history at most: to evaluate after every one of 200 passes would take a tenth of the time
 
 
 class Stopped(Exception):
@@ -63,14 +71,25 @@ class Plan:
     recipe: Method
     precision: str = "float32"  # of forward and backward passes; the weights are always 32 bits
     examples: int | None = None  # train on the first of them only
+    augment: bool = False
+    compiled: bool = False  # the network, by torch.compile
 
     @classmethod
-    def of(cls, experiment: Experiment, method: str, seed: int, precision: str, examples: int | None) -> "Plan":
+    def of(
+        cls,
+        experiment: Experiment,
+        method: str,
+        seed: int,
+        precision: str,
+        examples: int | None,
+        compiled: bool = False,
+    ) -> "Plan":
         """The plan of a run of an experiment; on a part of the data it has another name."""
         e = experiment
         name = e.name if examples is None else f"{e.name}-{examples}-examples"
         recipe = e.methods[method]
-        return cls(name, method, seed, e.network, e.data, e.batch, e.unroll, recipe, precision, examples)
+        data = e.data, e.batch, e.unroll
+        return cls(name, method, seed, e.network, *data, recipe, precision, examples, e.augment, compiled)
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Plan":
@@ -90,8 +109,12 @@ class Training:
     def __init__(self, plan: Plan, device: torch.device):
         self.plan, self.device, recipe = plan, device, plan.recipe
         torch.manual_seed(plan.seed)
-        self.task = task(plan.data, plan.batch, plan.unroll, plan.seed, device, plan.examples)
-        self.network = NETWORKS[plan.network](**recipe.network, **self.task.network).to(device)
+        self.task = task(plan.data, plan.batch, plan.unroll, plan.seed, device, plan.examples, plan.augment)
+        self.network = NETWORKS[plan.network](**recipe.network, **self.task.network)
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trained: nn.Module = self.network  # as against what is judged
+        if plan.compiled:  # on a GPU, this mode also replays the kernels as CUDA graphs
+            self.trained = torch.compile(self.network, mode="reduce-overhead")  # type: ignore[assignment]
         settings = dict(recipe.settings)
         if recipe.optimizer.startswith("entropy"):
             settings["seed"] = plan.seed
@@ -99,29 +122,60 @@ class Training:
         self.averaged: AveragedModel | None = None
         if recipe.average is not None:
             self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
-        self.steps = max(1, round(recipe.epochs * self.task.steps))
+        elif recipe.average_from is not None:
+            self.averaged = AveragedModel(self.network)
+        self.gradients = 2 if isinstance(self.optimizer, baselines.SAM) else 1  # in a step
+        self.steps = max(1, round(recipe.epochs * self.task.steps / self.gradients))
+        passes = math.ceil(self.steps / self.task.steps)
+        self.evaluated_every = self.task.steps * math.ceil(passes / LINES)
         self.step = 0
         self.seconds = 0.0
         self.history: dict[str, list[float]] = {}
         self.losses: list[Tensor] = []  # since the last look
 
     def advance(self) -> None:
-        """One gradient, and one step of the optimizer."""
+        """One gradient (SAM: two of one batch), and one step of the optimizer."""
         recipe = self.plan.recipe
         passed = sum(self.step >= round(at * self.steps) for at in recipe.at)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.settings["lr"] * recipe.drop**passed
+        self.losses.append(self.gradient())
+        if self.gradients == 2:
+            self.optimizer.step(self.gradient)  # type: ignore[arg-type]
+        else:
+            self.optimizer.step()
+        self.step += 1
+        if self.averaged is not None and (recipe.average_from is None or self.joins()):
+            self.averaged.update_parameters(self.network)
+
+    def gradient(self) -> Tensor:
+        """The gradient of this step's batch, in the parameters' `grad`. Returns the loss."""
         self.optimizer.zero_grad()
         with self.autocast():
-            loss = self.task.loss(self.network, self.step)
+            loss = self.task.loss(self.trained, self.step)
         loss.backward()
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        self.optimizer.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
-        self.losses.append(loss.detach())
-        self.step += 1
+        if self.plan.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.recipe.clip)
+        return loss.detach()
+
+    def joins(self) -> bool:
+        """Whether these weights belong to the plain average: those at the end of a pass, after `average_from`."""
+        begins = (self.plan.recipe.average_from or 0) * self.steps
+        return self.step >= begins and (self.step % self.task.steps == 0 or self.step == self.steps)
+
+    def seconds_left(self) -> float:
+        """How long the gradients to come will take, from two on a copy of the network; the run sees nothing of it."""
+        network = copy.deepcopy(self.network)
+        carried = self.task.state_dict()
+        took = []
+        with torch.random.fork_rng():
+            for _ in range(2):  # the first one warms up
+                started = time.perf_counter()
+                with self.autocast():
+                    self.task.loss(network, self.step).backward()
+                took.append(time.perf_counter() - started)
+        self.task.load_state_dict(carried)
+        return min(took) * self.gradients * (self.steps - self.step)
 
     def look(self) -> float:
         """The mean loss since the last look.
@@ -142,10 +196,10 @@ class Training:
     @contextmanager
     def at_x(self, everything: bool) -> Iterator[nn.Module]:
         """The network that is to be judged: at x or at the average, in eval mode, with statistics of its own."""
-        chain = self.optimizer if isinstance(self.optimizer, EntropySGD) else None
-        network: nn.Module = self.network if self.averaged is None else self.averaged.module
-        if chain:
-            chain.eval()
+        network: nn.Module = self.network
+        if self.averaged is not None and self.averaged.n_averaged > 0:
+            network = self.averaged.module
+        self.to_x()
         try:
             with self.autocast():
                 reestimate_batch_norm(network, self.task.inputs(everything))
@@ -153,8 +207,21 @@ class Training:
                 yield network
         finally:
             network.train()
-            if chain:
-                chain.train()
+            self.from_x()
+
+    def to_x(self) -> None:
+        """Put x, or Lookahead's slow weights, into the network."""
+        if isinstance(self.optimizer, baselines.Lookahead):
+            self.optimizer.backup_and_load_cache()
+        elif isinstance(self.optimizer, EntropySGD):
+            self.optimizer.eval()
+
+    def from_x(self) -> None:
+        """Put back the weights that the next gradient is taken at."""
+        if isinstance(self.optimizer, baselines.Lookahead):
+            self.optimizer.clear_and_load_backup()
+        elif isinstance(self.optimizer, EntropySGD):
+            self.optimizer.train()
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
@@ -167,7 +234,8 @@ class Training:
                 for part in ("train", "valid")
                 for name, value in self.task.score(network, part, everything=False).items()
             }
-        line = {"gradient_evaluations": self.step, "epoch": self.step / self.task.steps, "seconds": self.seconds}
+        gradients = self.step * self.gradients
+        line = {"gradient_evaluations": gradients, "epoch": gradients / self.task.steps, "seconds": self.seconds}
         for name, value in (line | scores).items():
             self.history.setdefault(name, []).append(value)
         return scores
@@ -243,14 +311,20 @@ def train(training: Training, checkpoint: Path, quiet: bool = False) -> Record:
     if not checkpoint.exists():
         save(training, checkpoint)
     name = f"{training.plan.experiment} {training.plan.method} seed {training.plan.seed}"
+    if training.device.type == "cpu" and not quiet and (seconds := training.seconds_left()) > LONG:
+        tqdm.write(
+            f"{name}: about {duration(seconds)} of gradients on {device_name(training.device)}, and scores besides."
+            " A GPU would be faster; --epochs and --examples make the run smaller.",
+            file=sys.stderr,
+        )
     bar = tqdm(total=training.steps, initial=training.step, desc=name, unit="grad", disable=quiet, mininterval=1)
     with stop_signals() as asked, bar:
         while training.step < training.steps:
             training.advance()
             bar.update()
-            evaluated = training.step % training.task.steps == 0 or training.step == training.steps
+            evaluated = training.step % training.evaluated_every == 0 or training.step == training.steps
             due = asked or evaluated or time.monotonic() - saved > SAVE
-            if due or training.step % LOOK == 0:
+            if due or (training.device.type == "cpu" and training.step % LOOK == 0):
                 loss = training.look()
                 training.seconds = time.monotonic() - started
                 bar.set_postfix_str(_seen(loss, training.history), refresh=False)
@@ -273,6 +347,14 @@ def keep_weights(training: Training, checkpoint: Path) -> None:
         torch.save(network.state_dict(), part)
     os.replace(part, checkpoint.with_suffix(".pt"))
     checkpoint.unlink()
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit that fits: 45 min, 7.5 h, 3.2 days."""
+    for unit, length in (("days", 86400), ("h", 3600)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 60:.0f} min"
 
 
 def _seen(loss: float, history: dict[str, list[float]]) -> str:
@@ -317,7 +399,7 @@ def _record(training: Training, results: dict[str, float]) -> Record:
         versions=versions(),
         device=device_name(training.device),
         seconds=training.seconds,
-        gradient_evaluations=training.step,
+        gradient_evaluations=training.step * training.gradients,
         history=training.history,
         results=results,
     )

@@ -42,7 +42,7 @@ def test_a_run_is_the_ordinary_loop():
     pixels, labels = task.parts["train"]
     for step in range(20):
         sgd.param_groups[0]["lr"] = 0.02 * 0.2 ** sum(step >= round(at * task.steps) for at in (0.3, 0.6, 0.9))
-        index = task.order(0)[step * 32 : (step + 1) * 32]
+        index = task.of_pass(0)[0][step * 32 : (step + 1) * 32]
         sgd.zero_grad()
         cross_entropy(network(pixels[index]), labels[index]).backward()
         sgd.step()
