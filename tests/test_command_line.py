@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
+import torch
 
 from esgd_minimal import records
 from esgd_minimal.__main__ import main
@@ -61,6 +63,40 @@ def test_without_a_gpu(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["run", "digits", "--device", "cuda", "--runs", str(tmp_path)]) == 1
     assert "PyTorch finds no GPU, and is built" in capsys.readouterr().err
+
+
+def test_a_gpu_that_does_not_work(monkeypatch, capsys, tmp_path):
+    def broken(*_, **__):
+        raise RuntimeError("no kernel image is available for execution on the device\nand more lines")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.ones", broken)
+    assert main(["run", "digits", "--runs", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "The GPU does not work with this PyTorch (no kernel image is available" in said and "--device cpu" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_what_an_old_driver_makes_pytorch_say_is_passed_on(monkeypatch, capsys, tmp_path):
+    def unavailable():
+        warnings.warn("The NVIDIA driver on your system\nis too old", UserWarning, stacklevel=2)
+        return False
+
+    monkeypatch.setattr("torch.cuda.is_available", unavailable)
+    assert main(["run", "digits", "--device", "cuda", "--runs", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "It says: The NVIDIA driver on your system is too old" in said and len(said.splitlines()) == 1
+
+
+def test_too_little_memory(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("esgd_minimal.deep.training.Training.advance", full)
+    assert main(["run", *DIGITS, "--epochs", "1", "--runs", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "is too small, or others use it too" in said and len(said.splitlines()) == 1
+    assert list(tmp_path.rglob("*.checkpoint"))
 
 
 def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The registry is the paper's: names, settings, schedules; unknown names get the nearest ones."""
 
+from dataclasses import replace
+
 import pytest
 
 from esgd_minimal.deep import experiments
@@ -58,6 +60,16 @@ def test_the_control_is_the_released_loop_without_spring_and_noise(name):
     differing = {k for k in lua.settings if lua.settings[k] != loop.settings[k]}
     assert differing == {"gamma", "noise"} and loop.settings["gamma"] == loop.settings["noise"] == 0
     assert (lua.at, lua.drop, lua.network, lua.epochs) == (loop.at, loop.drop, loop.network, loop.epochs)
+
+
+def test_the_small_and_the_augmented_experiment_have_all_methods_and_claim_no_published_number():
+    whole = EXPERIMENTS["allcnn"].methods
+    for name in ("allcnn-quarter", "allcnn-augmented", "allcnn-quarter-augmented"):
+        other = EXPERIMENTS[name]
+        assert other.augment is name.endswith("augmented")
+        assert list(other.methods) == list(whole)
+        for method, recipe in other.methods.items():
+            assert recipe.published is None and recipe == replace(whole[method], published=None)
 
 
 def test_an_unknown_name_gets_the_nearest():

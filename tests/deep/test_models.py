@@ -18,6 +18,7 @@ IMAGE_NETWORKS = [
     (models.small_lenet, MNIST, 47_658),
     (models.small_mnistfc, MNIST, 50_890),
     (models.allcnn, CIFAR, 1_667_166),
+    (models.allcnn_quarter, CIFAR, 105_774),
 ]
 
 

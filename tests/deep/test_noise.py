@@ -76,3 +76,14 @@ def test_mixed_types_each_have_their_own():
     like = [torch.empty(3, dtype=torch.float64), torch.empty(2, 2)]
     draws = normals(like, torch.Generator().manual_seed(0))
     assert [(d.dtype, d.shape) for d in draws] == [(t.dtype, t.shape) for t in like]
+
+
+def test_noise_lies_in_memory_as_its_tensor_does():
+    """Or the foreach kernels would fall back to one tensor at a time. Strides with gaps cannot be kept."""
+    gaps = torch.zeros(6, 4)[:, ::2]
+    like = [torch.zeros(4, 3, 5, 5).contiguous(memory_format=torch.channels_last), torch.zeros(7), gaps]
+    drawn = normals(like, torch.Generator().manual_seed(0))
+    assert [d.stride() for d in drawn] == [like[0].stride(), (1,), (2, 1)]
+    assert [d.shape for d in drawn] == [t.shape for t in like]
+    numbers = torch.cat([d.flatten() for d in drawn]).sort().values
+    assert torch.equal(numbers, torch.randn(319, generator=torch.Generator().manual_seed(0)).sort().values)

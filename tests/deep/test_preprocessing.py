@@ -87,3 +87,21 @@ def test_a_direction_without_variance_stays_finite():
 def test_what_cannot_be_whitened(bad):
     with pytest.raises(ValueError, match=f"two or more finite images; got {len(bad)}"):
         preprocessing.whitening(bad)
+
+
+def test_a_whitening_is_learned_once_and_kept(tmp_path, monkeypatch):
+    kept = tmp_path / "cache" / "whitening.pt"
+    learned = preprocessing.kept_whitening(kept, images())
+    monkeypatch.setattr(preprocessing, "whitening", None)
+    again = preprocessing.kept_whitening(kept, images())
+    assert all(torch.equal(a, b) for a, b in zip(learned, again, strict=True))
+    assert [file.name for file in kept.parent.iterdir()] == ["whitening.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_a_broken_file_is_learned_anew(tmp_path, content):
+    kept = tmp_path / "whitening.pt"
+    kept.write_bytes(content)
+    found = preprocessing.kept_whitening(kept, images())
+    assert torch.equal(found.matrix, preprocessing.whitening(images()).matrix)
+    assert len(torch.load(kept, weights_only=True)) == 2

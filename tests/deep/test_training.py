@@ -180,3 +180,42 @@ def test_bfloat16_passes_keep_the_weights_in_32_bits():
     run = walked(Training(plan(precision="bfloat16"), CPU), 3)
     assert {p.dtype for p in run.network.parameters()} == {torch.float32}
     assert not torch.equal(weights(run), weights(walked(Training(plan(), CPU), 3)))
+
+
+def test_a_history_has_40_lines_at_most():
+    assert Training(plan(epochs=40.0), CPU).evaluated_every == 39
+    long = Training(plan(epochs=200.0), CPU)
+    assert long.evaluated_every == 5 * long.task.steps
+
+
+def test_trying_how_long_it_takes_leaves_the_run_alone():
+    undisturbed, watched = walked(Training(plan(), CPU), 30), walked(Training(plan(), CPU), 13)
+    assert watched.seconds_left() > 0
+    assert torch.equal(weights(undisturbed), weights(walked(watched, 17)))
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_long_run_on_a_cpu_says_so_before_it_starts(tmp_path, monkeypatch, capsys, quiet):
+    run = Training(plan(epochs=0.1), CPU)
+    monkeypatch.setattr(run, "seconds_left", lambda: 2 * 86400.0)
+    train(run, tmp_path / "x.checkpoint", quiet)
+    said = capsys.readouterr().err
+    assert ("digits-0.1-epochs entropy-sgd-lua seed 0: about 2.0 days of gradients on CPU" in said) is not quiet
+
+
+def test_durations():
+    assert [training.duration(s) for s in (700, 5399, 5400, 129_599, 129_600)] == [
+        *("12 min", "90 min", "1.5 h", "36.0 h", "1.5 days")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_network_trains_as_the_plain_one_does():
+    recipe = dataclasses.replace(EXPERIMENTS["digits"].methods["entropy-sgd-lua"], network={"dropout": 0.0})
+    plain, compiled = (Training(plan(recipe=recipe, compiled=c), CPU) for c in (False, True))
+    assert compiled.trained is not compiled.network and plain.trained is plain.network
+    assert torch.equal(weights(plain), weights(compiled))
+    for run in (plain, compiled):
+        walked(run, 25).evaluate()
+    torch.testing.assert_close(weights(plain), weights(compiled), rtol=1e-4, atol=1e-5)
