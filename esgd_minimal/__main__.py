@@ -190,7 +190,7 @@ def table(given: argparse.Namespace) -> int:
     folder = runs_folder(given)
     known = records.names(folder)
     for name in given.experiment or known:
-        cut = name not in known and any(each.startswith(f"{name}-") for each in known)
+        cut = name not in known and records.budgets(folder, name)
         by_method = records.fullest(folder, name) if cut else records.load(folder, name)
         first = next(iter(by_method.values()))[0]
         shown = ("test_error", 2) if "test_error" in first.results else ("test_loss", 3)
@@ -260,6 +260,7 @@ def choose_device(name: str):
     except RuntimeError as reason:
         first = str(reason).splitlines()[0]
         raise ValueError(f"The GPU does not work with this PyTorch ({first}); --device cpu leaves it out.") from None
+    torch.backends.cudnn.benchmark = True  # the batches of a run have one size: the fastest kernels are worth finding
     return torch.device("cuda")
 
 

@@ -9,6 +9,7 @@ An experiment with a smaller budget than the registry's has another name, and so
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,14 +112,19 @@ def names(folder: Path | str) -> list[str]:
     return sorted({file.parent.name for file in Path(folder).glob("*/*-seed*.json")})
 
 
+def budgets(folder: Path | str, experiment: str) -> list[str]:
+    """The experiment, whole or on a smaller budget, as far as it has records; not others whose name begins alike."""
+    form = re.compile(re.escape(experiment) + r"(-[\d.e+-]+-epochs)?(-\d+-examples)?")
+    return [name for name in names(folder) if form.fullmatch(name)]
+
+
 def fullest(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
     """The records of an experiment at the largest budget at which every method that was run has at least two seeds.
 
     Raises:
         ValueError: there are none.
     """
-    candidates = [name for name in names(folder) if name == experiment or name.startswith(f"{experiment}-")]
-    sets = [load(folder, name) for name in candidates]
+    sets = [load(folder, name) for name in budgets(folder, experiment)]
     complete = [by_method for by_method in sets if min(len(seeds) for seeds in by_method.values()) >= 2]
     if not complete:
         raise ValueError(f"There is no complete set of records of {experiment} in {folder}.")

@@ -88,7 +88,10 @@ def test_the_fullest_set_is_the_longest_in_which_every_method_has_two_seeds(tmp_
     add("digits-9-epochs", 90, 2)
     add("digits", 300, 2)
     add("digits", 300, 1, method="sgd")
-    add("digitsfc", 999, 2)
+    add("digits-70-examples", 20, 2)
+    for other in ("digitsfc", "digits-small", "digits-small-9-epochs", "digits-augmented"):
+        add(other, 999, 2)
+    assert records.budgets(tmp_path, "digits") == ["digits", "digits-5-epochs", "digits-70-examples", "digits-9-epochs"]
     assert next(iter(records.fullest(tmp_path, "digits").values()))[0].gradient_evaluations == 90
     add("digits", 300, 2, method="sgd")
     assert next(iter(records.fullest(tmp_path, "digits").values()))[0].gradient_evaluations == 300
