@@ -67,6 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FloatingPointError, OSError) as reason:
         print(f"esgd_minimal: {reason}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # while data is loaded, say; a run under way writes its checkpoint first
+        print("Stopped.", file=sys.stderr)
+        return 130
 
 
 def list_(given: argparse.Namespace) -> int:

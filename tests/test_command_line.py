@@ -88,6 +88,15 @@ def test_what_an_old_driver_makes_pytorch_say_is_passed_on(monkeypatch, capsys, 
     assert "It says: The NVIDIA driver on your system is too old" in said and len(said.splitlines()) == 1
 
 
+def test_interrupted_while_it_loads(monkeypatch, capsys, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("esgd_minimal.deep.training.task", interrupted)
+    assert main(["run", *DIGITS, "--runs", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "Stopped.\n" and not list(tmp_path.iterdir())
+
+
 def test_too_little_memory(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
