@@ -1,4 +1,4 @@
-"""The command line: python -m esgd_minimal list | run | resume | table | spectrum | data."""
+"""The command line: python -m esgd_minimal list | run | resume | table | spectrum | density | data."""
 
 import argparse
 import ast
@@ -54,6 +54,17 @@ def parser() -> argparse.ArgumentParser:
     spectrum.add_argument("--images", type=int, default=4096, help="of the training set, the first (default: 4096)")
     spectrum.add_argument("--double", action="store_true", help="in double precision, in twice the memory")
     spectrum.set_defaults(examples=None, set=[], precision="float32", compile=False)
+    density = commands.add_parser("density", parents=[runs, machine], help="its ends and density, for large networks")
+    density.add_argument("experiment", help="one that classifies images, of any size")
+    density.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all)")
+    density.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
+    density.add_argument("--epochs", type=float, help="as it was given to `run`; so are the next two")
+    density.add_argument("--examples", type=int, help="as it was given to `run`")
+    density.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as it was given to `run`")
+    density.add_argument("--images", type=int, default=500, help="of the training set, the first (default: 500)")
+    density.add_argument("--steps", type=int, default=30, help="of Lanczos (default: 30)")
+    density.add_argument("--probes", type=int, default=4, help="random starts of Lanczos (default: 4)")
+    density.set_defaults(precision="float32", compile=False)
     data = commands.add_parser("data", help="fetch the data sets, and say what is there")
     data.add_argument("name", nargs="*", help="default: all of them")
     return top
@@ -146,6 +157,18 @@ def spectrum(given: argparse.Namespace) -> int:
             f"{s.weights} eigenvalues from {s.smallest[0]:.4g} to {s.largest[0]:.4g}",
             sep="  ",
         )
+    return 0
+
+
+def density(given: argparse.Namespace) -> int:
+    """Record both ends, the density and the trace of the Hessian's spectrum at the end of runs that are done."""
+    from esgd_minimal import density_records
+    from esgd_minimal.deep import density as d
+
+    device, folder = choose_device(given.device), runs_folder(given)
+    for plan, done in [(plan, d.trained(plan, folder, given)) for plan in plans(given)]:
+        found = d.of_run(plan, done, given.images, given.steps, given.probes, device, given.quiet)
+        print(density_records.write(folder, found), density_records.summary(found), sep="  ")
     return 0
 
 
@@ -272,7 +295,10 @@ def runs_folder(given: argparse.Namespace) -> Path:
     return given.runs or (Path("book/runs") if Path("book").is_dir() else Path("runs"))
 
 
-COMMANDS = {"list": list_, "run": run, "resume": resume, "table": table, "spectrum": spectrum, "data": data}
+COMMANDS = {
+    **{"list": list_, "run": run, "resume": resume, "table": table},
+    **{"spectrum": spectrum, "density": density, "data": data},
+}
 
 if __name__ == "__main__":
     sys.exit(main())

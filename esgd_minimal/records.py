@@ -19,6 +19,8 @@ import numpy as np
 
 from esgd_minimal.statistics import mean_interval
 
+NAME = re.compile(r".+-seed-?\d+\.json")  # of a run's record; what else is kept of a run has more in its name
+
 
 @dataclass(frozen=True)
 class Record:
@@ -100,7 +102,7 @@ def load(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
     Raises:
         ValueError: there are none, or one is not right.
     """
-    found = [read(file) for file in Path(folder, experiment).glob("*-seed*.json") if "spectrum" not in file.stem]
+    found = [read(file) for file in Path(folder, experiment).glob("*-seed*.json") if NAME.fullmatch(file.name)]
     if not found:
         raise ValueError(f"There is no record of {experiment} in {folder}; there are: {', '.join(names(folder))}.")
     found.sort(key=lambda record: (record.method, record.seed))
@@ -109,7 +111,7 @@ def load(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
 
 def names(folder: Path | str) -> list[str]:
     """The experiments that have a record, in order."""
-    return sorted({file.parent.name for file in Path(folder).glob("*/*-seed*.json")})
+    return sorted({file.parent.name for file in Path(folder).glob("*/*-seed*.json") if NAME.fullmatch(file.name)})
 
 
 def budgets(folder: Path | str, experiment: str) -> list[str]:

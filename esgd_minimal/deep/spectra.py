@@ -6,7 +6,7 @@ for the image. This makes the rows of the last layers, which are most of the row
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -133,24 +133,52 @@ def spectrum(
     return summary(values, len(kept))
 
 
+def at_end(plan: Plan, weights: Path, images: int, device: torch.device) -> tuple[nn.Module, Tensor, Tensor, str]:
+    """The network at the end of a run, in eval mode, its first training images and labels, and the data's SHA-256.
+
+    Raises:
+        ValueError: the file holds no weights of this network, or there are fewer images, or it does not classify any.
+    """
+    training = Training(plan, device)
+    network, data = training.network, training.task
+    if not isinstance(data, Classification):
+        raise ValueError(f"{plan.experiment} does not classify images.")
+    examples = data.parts["train"]
+    if not 1 <= images <= len(examples.labels):
+        raise ValueError(f"There are {len(examples.labels)} training images; got --images {images}.")
+    try:
+        network.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
+    except Exception as reason:
+        raise ValueError(f"{weights} does not hold the weights of {plan.network} ({type(reason).__name__}).") from None
+    return network.eval(), examples.pixels[:images], examples.labels[:images], data.digest
+
+
+def slope(network: nn.Module, examples: list[Batch]) -> tuple[float, float, float]:
+    """The mean cross-entropy over the examples, the norm of its gradient, and that of the weights."""
+    weights, loss = list(network.parameters()), mean_loss(network, examples)
+    shares = [(share.item(), torch.autograd.grad(share, weights)) for share in map(loss, examples)]
+    gradient = [torch.stack(parts).sum(dim=0) for parts in zip(*(parts for _, parts in shares), strict=True)]
+    return sum(share for share, _ in shares), norm(gradient), norm(weights)
+
+
+def norm(parts: Iterable[Tensor]) -> float:
+    """Of all the numbers in these tensors, in whatever order they lie in memory."""
+    return torch.stack([part.detach().norm() for part in parts]).norm().item()
+
+
 def of_run(plan: Plan, run: Record, weights: Path, images: int, double: bool, quiet: bool) -> SpectrumRecord:
     """The spectrum at the end of a run whose weights were kept, over its first training images.
 
     Raises:
-        ValueError: the weights are not there, or there are fewer images, or it is not images and a chain of layers.
+        ValueError: the weights are not there, or see `at_end`, or the network is not a chain of layers.
     """
     if not weights.exists():
         raise ValueError(f"The weights of this run are not in {weights}: delete its record to train again.")
-    training = Training(plan, torch.device("cpu"))
-    network, data = training.network, training.task
-    if not isinstance(network, nn.Sequential) or not isinstance(data, Classification):
-        raise ValueError(f"The network of {plan.experiment} is not a chain of layers that classifies images.")
-    examples = data.parts["train"]
-    if images > len(examples.labels):
-        raise ValueError(f"There are {len(examples.labels)} training images; got --images {images}.")
-    network.load_state_dict(torch.load(weights, weights_only=True))
-    network.eval().to(torch.double if double else torch.float)
-    pixels, labels = examples.pixels[:images].to(next(network.parameters())), examples.labels[:images]
+    network, pixels, labels, _ = at_end(plan, weights, images, torch.device("cpu"))
+    if not isinstance(network, nn.Sequential):
+        raise ValueError(f"The network of {plan.experiment} is not a chain of layers.")
+    network.to(torch.double if double else torch.float)
+    pixels = pixels.to(next(network.parameters()))
     started = time.monotonic()
     with tqdm(
         desc=f"{plan.experiment} {plan.method} seed {plan.seed}", unit="row", disable=quiet, mininterval=1
@@ -162,14 +190,13 @@ def of_run(plan: Plan, run: Record, weights: Path, images: int, double: bool, qu
             watch=lambda done: bar.update(done - bar.n),
         )
     seconds = time.monotonic() - started
-    loss = F.cross_entropy(network(pixels), labels)
-    slopes = torch.autograd.grad(loss, list(network.parameters()))
+    loss, gradient, length = slope(network, batches(pixels, labels))
     return SpectrumRecord(
         run=run,
         images=images,
-        loss=loss.item(),
-        gradient=nn.utils.parameters_to_vector(slopes).norm().item(),
-        norm=nn.utils.parameters_to_vector(network.parameters()).norm().item(),
+        loss=loss,
+        gradient=gradient,
+        norm=length,
         precision="float64" if double else "float32",
         seconds=seconds,
         spectrum=found,
