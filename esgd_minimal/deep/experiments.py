@@ -171,6 +171,7 @@ ALLCNN = Experiment(
         # Izmailov et al. do; k, α and ρ are those that Lookahead's and SAM's authors name first.
         "sgd-average": Method("sgd", _SGD, 200, **FIFTH, average=0.999),
         "sgd-swa": Method("sgd", _SGD, 200, at=(0.5,), drop=0.5, average_from=0.75),
+        "sgd-swa-last": Method("sgd", _SGD, 200, at=(0.5,), drop=0.5),  # the same run, judged at its last weights
         "lookahead": Method("lookahead", {**_SGD, "k": 5, "alpha": 0.5}, 200, **FIFTH),
         "sam": Method("sam", {**_SGD, "rho": 0.05}, 200, **FIFTH),
     },
