@@ -143,17 +143,17 @@ def allcnn_quarter(input_dropout: float = 0.2, dropout: float = 0.5) -> nn.Seque
 class PTBLSTM(nn.Module):
     """Two layers of 1,500 units for words, the "large" network of Zaremba et al. (2014): 66,034,000 weights.
 
-    Dropout is on the connections upwards, never on those in time; all weights start uniform in ±0.04.
+    Dropout is on the connections upwards, never on those in time; all weights start uniform in ±`start`.
     """
 
-    def __init__(self, vocabulary: int = 10_000, hidden: int = 1500, dropout: float = 0.65):
+    def __init__(self, vocabulary: int = 10_000, hidden: int = 1500, dropout: float = 0.65, start: float = 0.04):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, hidden)
         self.lstm = nn.LSTM(hidden, hidden, num_layers=2, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, vocabulary)
         for p in self.parameters():
-            nn.init.uniform_(p, -0.04, 0.04)
+            nn.init.uniform_(p, -start, start)
 
     def forward(self, words: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Words (time, n) to the logits of the word that follows each, (time, n, vocabulary), and the state after.
@@ -163,6 +163,11 @@ class PTBLSTM(nn.Module):
         """
         y, state = self.lstm(self.dropout(self.embedding(words)), state)
         return self.output(self.dropout(y)), state
+
+
+def ptb_small(vocabulary: int = 10_000) -> PTBLSTM:
+    """The "small" network of Zaremba et al.: 200 units, no dropout, a start in ±0.1; 4,653,200 weights."""
+    return PTBLSTM(vocabulary, hidden=200, dropout=0.0, start=0.1)
 
 
 class CharLSTM(nn.Module):

@@ -108,14 +108,15 @@ class Classification:
 class NextToken:
     """A text in `batch` columns side by side, read from the top; each token is predicted from those above it.
 
-    The hidden state is carried from window to window, and starts at zero at the top of every pass.
+    The hidden state is carried from window to window, and starts at zero at the top of every pass. What is trained on
+    is the mean over a window's tokens, or, if `summed`, the sum over time of the means over the columns.
     """
 
-    def __init__(self, corpus: Corpus, batch: int, unroll: int, device: torch.device):
+    def __init__(self, corpus: Corpus, batch: int, unroll: int, device: torch.device, summed: bool = False):
         tokens = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
         self.digest = _sha256(*tokens.values())
         self.columns = {part: text.side_by_side(t, batch).to(device) for part, t in tokens.items()}
-        self.unroll = unroll
+        self.unroll, self.summed = unroll, summed
         self.steps = len(list(text.windows(self.columns["train"], unroll)))
         self.network = {"vocabulary": len(corpus.vocabulary)}
         self.hidden: tuple[Tensor, Tensor] | None = None
@@ -127,7 +128,8 @@ class NextToken:
         window = self.columns["train"][k * self.unroll : (k + 1) * self.unroll + 1]
         logits, (h, c) = network(window[:-1], self.hidden)
         self.hidden = h.detach(), c.detach()
-        return cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+        mean = cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+        return mean * (len(window) - 1) if self.summed else mean
 
     def inputs(self, everything: bool) -> Iterator[Tensor]:
         windows = list(text.windows(self.columns["train"], self.unroll))
@@ -227,6 +229,7 @@ def task(
     device: torch.device,
     examples: int | None = None,
     augment: bool = False,
+    summed: bool = False,
 ) -> Task:
     """The task of a data set, of all of it or of its first `examples` training images or tokens.
 
@@ -235,7 +238,7 @@ def task(
     """
     whole = loaded(data, os.environ.get("ESGD_DATA"))
     if isinstance(whole, Corpus):
-        return NextToken(whole._replace(train=whole.train[:examples]), batch, unroll, device)
+        return NextToken(whole._replace(train=whole.train[:examples]), batch, unroll, device, summed)
     train, test = whole
     some = Images(train.pixels[:examples], train.labels[:examples])
     return Classification(some, test, batch, seed, device, augment)

@@ -36,6 +36,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "allcnn": models.allcnn,
     "allcnn-quarter": models.allcnn_quarter,
     "ptb-lstm": models.PTBLSTM,
+    "ptb-small": models.ptb_small,
     "char-lstm": models.CharLSTM,
     "char-transformer": models.CharTransformer,
 }
@@ -72,6 +73,7 @@ class Plan:
     precision: str = "float32"  # of forward and backward passes; the weights are always 32 bits
     examples: int | None = None  # train on the first of them only
     augment: bool = False
+    summed: bool = False
     compiled: bool = False  # the network, by torch.compile
 
     @classmethod
@@ -89,7 +91,7 @@ class Plan:
         name = e.name if examples is None else f"{e.name}-{examples}-examples"
         recipe = e.methods[method]
         data = e.data, e.batch, e.unroll
-        return cls(name, method, seed, e.network, *data, recipe, precision, examples, e.augment, compiled)
+        return cls(name, method, seed, e.network, *data, recipe, precision, examples, e.augment, e.summed, compiled)
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Plan":
@@ -109,7 +111,8 @@ class Training:
     def __init__(self, plan: Plan, device: torch.device):
         self.plan, self.device, recipe = plan, device, plan.recipe
         torch.manual_seed(plan.seed)
-        self.task = task(plan.data, plan.batch, plan.unroll, plan.seed, device, plan.examples, plan.augment)
+        p = plan
+        self.task = task(p.data, p.batch, p.unroll, p.seed, device, p.examples, p.augment, p.summed)
         self.network = NETWORKS[plan.network](**recipe.network, **self.task.network)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.trained: nn.Module = self.network  # as against what is judged

@@ -72,6 +72,10 @@ def test_the_small_and_the_augmented_experiment_have_all_methods_and_claim_no_pu
             assert recipe.published is None and recipe == replace(whole[method], published=None)
 
 
+def test_zarembas_rates_are_for_a_sum_over_time():
+    assert {name for name, e in EXPERIMENTS.items() if e.summed} == {"ptb-lstm", "ptb-small"}
+
+
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(ValueError, match=r"no experiment 'minstfc'; did you mean: mnistfc"):
         nearest("minstfc", EXPERIMENTS, "experiment")

@@ -72,6 +72,13 @@ def test_ptb_lstm_has_the_papers_weights():
     assert models.weights(network) == 66_034_000
 
 
+def test_the_small_one():
+    network = models.ptb_small()
+    assert models.weights(network) == 4_653_200 and network.dropout.p == 0
+    largest = nn.utils.parameters_to_vector(network.parameters()).abs().max()
+    assert 0.099 < largest <= 0.1
+
+
 def test_ptb_lstm_starts_uniform():
     values = nn.utils.parameters_to_vector(models.PTBLSTM(50, 40).parameters())
     assert values.abs().max() <= 0.04

@@ -121,6 +121,13 @@ def test_windows_follow_one_another_and_the_state_is_carried():
     assert read == [30, 60, 90, 99, 30, 60]  # the last window is shorter; a pass starts from nothing
 
 
+def test_a_loss_summed_over_time_is_that_of_the_windows_length():
+    plain, summed = (NextToken(corpus(), 4, 30, CPU, summed=each) for each in (False, True))
+    lengths = [(summed.loss(Echo(), k) / plain.loss(Echo(), k)).item() for k in range(4)]
+    assert lengths == pytest.approx([30, 30, 30, 9], rel=1e-5)
+    assert summed.score(Echo(), "test", True) == plain.score(Echo(), "test", True)
+
+
 def test_the_score_of_a_text_does_not_depend_on_how_it_is_cut():
     torch.manual_seed(0)
     network = CharLSTM(vocabulary=7, embedding=4, hidden=5).eval()
