@@ -190,7 +190,8 @@ ALLCNN_AUGMENTED, QUARTER_AUGMENTED = (
 )
 
 # §5.4. Five outer epochs of L = 5; γ does not grow. Zaremba et al.'s schedule starts after 14 of 55 epochs. In their
-# program, on which the paper's is built, the gradient is that of the sum over time.
+# program, on which the paper's is built, the gradient is that of the sum over time. The paper's program bounds its norm
+# at 5 for either network; theirs at 10 for the large one.
 _INNER: dict[str, Any] = {"gamma": 1e-3, "scoping": 0.0, "momentum": 0.5, "langevin_lr": 1.0, "langevin_steps": 5}
 PTB_LSTM = Experiment(
     name="ptb-lstm",
@@ -206,7 +207,7 @@ PTB_LSTM = Experiment(
             25,
             at=(0.6, 0.8),
             drop=0.1,
-            clip=10.0,
+            clip=5.0,
             published=Published(77.656, 0.171, 25),
         ),
         "sgd": Method(
@@ -215,7 +216,7 @@ PTB_LSTM = Experiment(
             55,
             at=tuple(epoch / 55 for epoch in range(14, 55)),
             drop=1 / 1.15,
-            clip=10.0,
+            clip=5.0,
             published=Published(78.6, 0.26, 55),
         ),
     },

@@ -74,6 +74,7 @@ def test_the_small_and_the_augmented_experiment_have_all_methods_and_claim_no_pu
 
 def test_zarembas_rates_are_for_a_sum_over_time():
     assert {name for name, e in EXPERIMENTS.items() if e.summed} == {"ptb-lstm", "ptb-small"}
+    assert {m.clip for name in ("ptb-lstm", "ptb-small") for m in EXPERIMENTS[name].methods.values()} == {5.0}
 
 
 def test_an_unknown_name_gets_the_nearest():
