@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; may be repeated"
     )
     run.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the passes")
-    run.add_argument("--compile", action="store_true", help="compile the network first; on a GPU, faster by far")
+    run.add_argument("--compile", action="store_true", help="compile the network first, for a GPU")
     resume = commands.add_parser("resume", parents=[runs, machine], help="go on with what was interrupted")
     resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
     table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
@@ -78,9 +78,29 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FloatingPointError, OSError) as reason:
         print(f"esgd_minimal: {reason}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError) as reason:
+        sentence = known(reason)
+        if sentence is None:  # an error of ours, whose traceback is wanted
+            raise
+        print(f"esgd_minimal: {sentence}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:  # while data is loaded, say; a run under way writes its checkpoint first
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def known(reason: Exception) -> str | None:
+    """What a user can do about an error of PyTorch's, where that is known."""
+    said = str(reason)
+    full = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+    if isinstance(reason, MemoryError) or any(sign in said for sign in full):
+        return (
+            "The memory is too small for this, or others use it too: free some, or add --device cpu if it is a GPU's."
+            " A run that was begun goes on with `resume`."
+        )
+    if type(reason).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return f"The network cannot be compiled here ({said.splitlines()[0]}): leave --compile out."
+    return None
 
 
 def list_(given: argparse.Namespace) -> int:
@@ -182,10 +202,7 @@ def resume(given: argparse.Namespace) -> int:
 
 def train_all(given: argparse.Namespace, runs: list) -> int:
     """One run after the other: new ones by their plans, begun ones by their checkpoints."""
-    import torch
-
     from esgd_minimal.deep import training as t
-    from esgd_minimal.deep.provenance import device_name
 
     device = choose_device(given.device)
     folder = runs_folder(given)
@@ -203,11 +220,6 @@ def train_all(given: argparse.Namespace, runs: list) -> int:
         return 130
     except FloatingPointError as reason:
         raise FloatingPointError(f"{reason} The last checkpoint is kept in {checkpoint}.") from None
-    except torch.OutOfMemoryError:
-        raise ValueError(
-            f"The memory of {device_name(device)} is too small, or others use it too: free some, or add --device cpu."
-            f" A run that was begun goes on with `resume`."
-        ) from None
     return 0
 
 
@@ -272,14 +284,16 @@ def choose_device(name: str):
     with warnings.catch_warnings(record=True) as said:  # an old driver, an unknown card: PyTorch only warns
         warnings.simplefilter("always")
         found = torch.cuda.is_available()
+    says = "".join(f" It says: {' '.join(str(each.message).split())}" for each in said[:1])
     if name == "cuda" and not found:
         built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
-        reasons = "".join(f" It says: {' '.join(str(each.message).split())}" for each in said[:1])
         raise ValueError(
             f"PyTorch finds no GPU, and {built}: leave --device out to use the CPU, or install the PyTorch that"
-            f" your driver takes (pytorch.org has the table).{reasons}"
+            f" your driver takes (pytorch.org has the table). CUDA_VISIBLE_DEVICES hides GPUs, too.{says}"
         )
     if not found:
+        if says:
+            print(f"PyTorch cannot use the GPU, so this is for the CPU.{says}", file=sys.stderr)
         return torch.device("cpu")
     try:
         torch.ones(1, device="cuda").add(1).item()
@@ -291,8 +305,15 @@ def choose_device(name: str):
 
 
 def runs_folder(given: argparse.Namespace) -> Path:
-    """Where the records lie."""
-    return given.runs or (Path("book/runs") if Path("book").is_dir() else Path("runs"))
+    """Where the records lie.
+
+    Raises:
+        ValueError: what --runs names is no folder.
+    """
+    folder = given.runs or (Path("book/runs") if Path("book").is_dir() else Path("runs"))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--runs names a folder for the records; {folder} is a file.")
+    return folder
 
 
 COMMANDS = {

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from esgd_minimal import records
-from esgd_minimal.__main__ import main
+from esgd_minimal.__main__ import known, main
 
 DIGITS = ["digits", "--optimizer", "entropy-sgd-lua", "--device", "cpu", "--quiet"]
 
@@ -85,7 +85,15 @@ def test_what_an_old_driver_makes_pytorch_say_is_passed_on(monkeypatch, capsys, 
     monkeypatch.setattr("torch.cuda.is_available", unavailable)
     assert main(["run", "digits", "--device", "cuda", "--runs", str(tmp_path)]) == 1
     said = capsys.readouterr().err
+    assert main(["run", *DIGITS[:3], "--quiet", "--epochs", "0.1", "--runs", str(tmp_path)]) == 0
+    assert "so this is for the CPU. It says: The NVIDIA driver" in capsys.readouterr().err
     assert "It says: The NVIDIA driver on your system is too old" in said and len(said.splitlines()) == 1
+
+
+def test_records_need_a_folder(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["run", *DIGITS, "--runs", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.endswith("file is a file.\n")
 
 
 def test_interrupted_while_it_loads(monkeypatch, capsys, tmp_path):
@@ -104,8 +112,17 @@ def test_too_little_memory(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("esgd_minimal.deep.training.Training.advance", full)
     assert main(["run", *DIGITS, "--epochs", "1", "--runs", str(tmp_path)]) == 1
     said = capsys.readouterr().err
-    assert "is too small, or others use it too" in said and len(said.splitlines()) == 1
+    assert "memory is too small for this, or others use it too" in said and len(said.splitlines()) == 1
     assert list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_errors_of_pytorch_and_of_ours():
+    from torch._inductor.exc import InductorError
+
+    assert "memory is too small" in known(MemoryError())
+    assert "memory is too small" in known(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert known(InductorError(RuntimeError("No C++ compiler"), None)).endswith("leave --compile out.")
+    assert known(RuntimeError("shapes do not match")) is None
 
 
 def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp_path, capsys):
