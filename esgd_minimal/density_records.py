@@ -27,7 +27,7 @@ class Probe:
 
     values: list[float]
     weights: list[float]  # adding up to 1
-    errors: list[float]  # before rounding: single precision adds some 1e-6 of the largest value
+    errors: list[float]  # of Lanczos; to these, `rounding` adds its own
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def power_trace(record: DensityRecord, power: int = 1) -> Estimate:
     return over_probes([record.weights * np.dot(p.weights, np.power(p.values, power)) for p in record.probes])
 
 
+def rounding(record: DensityRecord) -> float:
+    """What no eigenvalue is known below: ten units of rounding of the largest Ritz value."""
+    return 10 * float(np.finfo(record.precision).eps) * max(abs(v) for p in record.probes for v in p.values)
+
+
 def largest(record: DensityRecord, k: int = 5) -> Estimate:
     """The k largest eigenvalues, from the largest down, and how far off each may be: H has one so near.
 
@@ -80,13 +85,13 @@ def largest(record: DensityRecord, k: int = 5) -> Estimate:
         raise ValueError(f"There are {fewest} Ritz values from every start; got k = {k}.")
     values, errors = (np.array([getattr(p, name)[::-1][:k] for p in record.probes]) for name in ("values", "errors"))
     best = values.argmax(axis=0), np.arange(k)
-    return values[best], errors[best]
+    return values[best], np.maximum(errors[best], rounding(record))
 
 
 def smallest(record: DensityRecord) -> tuple[float, float]:
     """The smallest eigenvalue, as low as any start found it, and how far off it may be: H has one so near."""
     best = min(record.probes, key=lambda p: p.values[0])
-    return best.values[0], best.errors[0]
+    return best.values[0], max(best.errors[0], rounding(record))
 
 
 def density(record: DensityRecord, at: ArrayLike, width: float) -> Estimate:
@@ -164,6 +169,8 @@ def check(record: DensityRecord) -> None:
         if sorted(p.values) != p.values or min(p.weights) < 0 or not math.isclose(sum(p.weights), 1, rel_tol=1e-6):
             raise ValueError(f"probe {k} is not a measure: values that rise, weights that add up to 1.")
         numbers += [*p.values, *p.errors]
+    if record.precision not in ("float32", "float64"):
+        raise ValueError(f"precision is float32 or float64; got {record.precision!r}.")
     if not np.isfinite(numbers).all() or not record.steps <= record.weights:
         raise ValueError("a number is not finite, or there are more steps than weights.")
 

@@ -193,6 +193,12 @@ def test_what_two_probes_say():
     values, errors = density_records.largest(got, 2)
     assert (values.tolist(), errors.tolist()) == ([5.0, 0.0], [1e-3, 0.1])
     assert density_records.smallest(got) == (-2.0, 0.2)
+    assert density_records.largest(dataclasses.replace(got, precision="float32"), 1)[1] == pytest.approx([1e-3])
+    sure = [dataclasses.replace(p, errors=[0.0] * len(p.errors)) for p in TWO]
+    for precision, eps in (("float32", 2.0**-23), ("float64", 2.0**-52)):
+        each = dataclasses.replace(got, probes=sure, precision=precision)
+        assert density_records.largest(each, 1)[1] == pytest.approx([50 * eps], abs=0)
+        assert density_records.smallest(each)[1] == pytest.approx(50 * eps, abs=0)
     # ten times the means: −0.1 + 1 = 0.9 and −1 + 2 = 1; 0.1 + 5 = 5.1 and 2 + 8 = 10. Half their difference.
     assert density_records.power_trace(got) == pytest.approx((9.5, 0.5))
     assert density_records.power_trace(got, 2) == pytest.approx((75.5, 24.5))
@@ -217,6 +223,7 @@ def test_what_two_probes_say():
         ({"probes": TWO[:1]}, "two probes or more; got 1"),
         ({"steps": 2}, "probe 0 has 3 values after 2 steps"),
         ({"weights": 2}, "more steps than weights"),
+        ({"precision": "float16"}, "precision is float32 or float64; got 'float16'"),
         ({"loss": math.nan}, "a number is not finite"),
         ({"probes": [TWO[0], Probe([2.0, 1.0], [0.5, 0.5], [0.0, 0.0])]}, "probe 1 is not a measure"),
         ({"probes": [TWO[0], Probe([1.0, 2.0], [0.5, 0.6], [0.0, 0.0])]}, "probe 1 is not a measure"),
