@@ -28,6 +28,9 @@ def small(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda network, mode: network)
     monkeypatch.setattr(speed, "WARM_UP", 1)
     monkeypatch.setattr(speed, "COPIED", 100)
+    # PyTorch's own tests, which another module of ours imports, forbid to set flags.
+    flags = torch.backends.flags_frozen.__globals__
+    monkeypatch.setitem(flags, "__allow_nonbracketed_mutation_flag", True)
     tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     yield speed.SIZES["cpu"]._replace(images=160, gradients=1, matrix=8)
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
