@@ -30,11 +30,13 @@ def parser() -> argparse.ArgumentParser:
     machine.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: a GPU if there")
     machine.add_argument("--quiet", action="store_true", help="no progress bar")
 
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all of them)")
+    which.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
+
     commands.add_parser("list", help="the experiments, their methods and budgets")
-    run = commands.add_parser("run", parents=[runs, machine], help="train, and write a record for each run")
+    run = commands.add_parser("run", parents=[which, runs, machine], help="train, and write a record for each run")
     run.add_argument("experiment", help="a name that `list` shows")
-    run.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all of them)")
-    run.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
     run.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the paper's")
     run.add_argument("--examples", type=int, help="train on this many examples only")
     run.add_argument(
@@ -46,18 +48,18 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
     table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
     table.add_argument("experiment", nargs="*", help="default: all that have a record")
-    spectrum = commands.add_parser("spectrum", parents=[runs, machine], help="all eigenvalues at the end of a run")
+    spectrum = commands.add_parser(
+        "spectrum", parents=[which, runs, machine], help="all eigenvalues at the end of a run"
+    )
     spectrum.add_argument("experiment", help="one whose whole Hessian fits: tiny-mnistfc, small-mnistfc, small-lenet")
-    spectrum.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all)")
-    spectrum.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
     spectrum.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the registry's")
     spectrum.add_argument("--images", type=int, default=4096, help="of the training set, the first (default: 4096)")
     spectrum.add_argument("--double", action="store_true", help="in double precision, in twice the memory")
     spectrum.set_defaults(examples=None, set=[], precision="float32", compile=False)
-    density = commands.add_parser("density", parents=[runs, machine], help="its ends and density, for large networks")
+    density = commands.add_parser(
+        "density", parents=[which, runs, machine], help="its ends and density, for large networks"
+    )
     density.add_argument("experiment", help="one that classifies images, of any size")
-    density.add_argument("--optimizer", action="append", metavar="METHOD", help="may be repeated (default: all)")
-    density.add_argument("--seed", action="append", type=int, help="may be repeated (default: 0)")
     density.add_argument("--epochs", type=float, help="as it was given to `run`; so are the next two")
     density.add_argument("--examples", type=int, help="as it was given to `run`")
     density.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as it was given to `run`")

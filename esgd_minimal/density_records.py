@@ -7,7 +7,6 @@ All statements are read off the Ritz values of every start, so each comes with i
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,12 +130,7 @@ def write(folder: Path | str, record: DensityRecord) -> Path:
         ValueError: the record is not a right one; see `check`.
     """
     check(record)
-    target = path(folder, record.run)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record), allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, target)
-    return target
+    return records.put(path(folder, record.run), json.dumps(asdict(record), allow_nan=False))
 
 
 def read(file: Path | str) -> DensityRecord:

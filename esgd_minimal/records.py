@@ -52,9 +52,14 @@ def write(folder: Path | str, record: Record) -> Path:
     """
     check(record)
     target = path(folder, record.experiment, record.method, record.seed)
+    return put(target, json.dumps(asdict(record), indent=1, allow_nan=False))
+
+
+def put(target: Path, text: str) -> Path:
+    """Write a file, whole or not at all. Returns its path."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.write_text(f"{text}\n", encoding="utf-8")
     os.replace(part, target)
     return target
 

@@ -4,7 +4,6 @@ book/runs/<experiment>/<method>-seed<k>-spectrum.json
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,12 +86,7 @@ def path(folder: Path | str, run: Record) -> Path:
 
 def write(folder: Path | str, record: SpectrumRecord) -> Path:
     """Write a record under its name, whole or not at all."""
-    target = path(folder, record.run)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(asdict(record), allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, target)
-    return target
+    return records.put(path(folder, record.run), json.dumps(asdict(record), allow_nan=False))
 
 
 def read(file: Path | str) -> SpectrumRecord:
