@@ -51,9 +51,13 @@ def parser() -> argparse.ArgumentParser:
     spectrum = commands.add_parser(
         "spectrum", parents=[which, runs, machine], help="all eigenvalues at the end of a run"
     )
-    spectrum.add_argument("experiment", help="one whose whole Hessian fits: tiny-mnistfc, small-mnistfc, small-lenet")
+    spectrum.add_argument(
+        "experiment", help="one whose whole Hessian fits: tiny-mnistfc, small-mnistfc, small-lenet, small-char-lstm"
+    )
     spectrum.add_argument("--epochs", type=float, help="a budget in effective epochs, instead of the registry's")
-    spectrum.add_argument("--images", type=int, default=4096, help="of the training set, the first (default: 4096)")
+    spectrum.add_argument(
+        "--images", type=int, default=4096, help="or lines of text, of the training set, the first (default: 4096)"
+    )
     spectrum.add_argument("--double", action="store_true", help="in double precision, in twice the memory")
     spectrum.set_defaults(examples=None, set=[], precision="float32", compile=False)
     density = commands.add_parser(

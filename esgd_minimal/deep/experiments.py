@@ -259,6 +259,18 @@ CHAR_LSTM = Experiment(
     },
 )
 
+# §5.1. Entropy-Adam and Adam at one budget on lines of the same text, on a network small enough for its whole Hessian.
+SMALL_CHAR_LSTM = Experiment(
+    name="small-char-lstm",
+    network="small-char-lstm",
+    data="war-and-peace-lines",
+    batch=128,
+    methods={
+        name: replace(CHAR_LSTM.methods[name], epochs=20, published=None)
+        for name in ("entropy-adam", "loop", "adam-fitted")
+    },
+)
+
 # Not in the paper: a transformer on the same characters. Each method's rate (the chain's, for Entropy-SGD) is the best
 # of three, a factor of about three apart, on the validation set after 250 gradients.
 _CHAIN = {name: value for name, value in _ENTROPY_ADAM.items() if name != "betas"} | {"langevin_lr": 0.3}
@@ -279,6 +291,6 @@ CHAR_TRANSFORMER = Experiment(
 _ALL = (
     *(DIGITS, MNISTFC, LENET, SMALL_MNISTFC, SMALL_LENET, TINY_MNISTFC),
     *(ALLCNN, ALLCNN_QUARTER, ALLCNN_AUGMENTED, QUARTER_AUGMENTED),
-    *(PTB_LSTM, PTB_SMALL, CHAR_LSTM, CHAR_TRANSFORMER),
+    *(PTB_LSTM, PTB_SMALL, CHAR_LSTM, SMALL_CHAR_LSTM, CHAR_TRANSFORMER),
 )
 EXPERIMENTS = {e.name: e for e in _ALL}

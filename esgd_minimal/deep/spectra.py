@@ -23,17 +23,18 @@ from esgd_minimal.deep.training import Plan, Training
 from esgd_minimal.records import Record
 from esgd_minimal.spectrum_records import Spectrum, SpectrumRecord, summary
 
-Batch = tuple[Tensor, Tensor]  # inputs (n, …) and labels (n,)
+Batch = tuple[Tensor, Tensor]  # inputs (n, …) and labels (n,), or for lines of text (n, characters) of both
 
 
 def batches(images: Tensor, labels: Tensor, size: int = 512) -> list[Batch]:
-    """The images and labels in pieces of `size`: what is in memory at once."""
-    return list(zip(images.split(size), labels.split(size), strict=True))
+    """The images and labels in pieces of `size` labels: what is in memory at once."""
+    some = max(1, size // labels[0].numel())
+    return list(zip(images.split(some), labels.split(some), strict=True))
 
 
 def mean_loss(network: nn.Module, examples: list[Batch]) -> Callable[[Batch], Tensor]:
     """A batch's share of the mean cross-entropy over all the examples, for `hessian.hessian_product`."""
-    n = sum(len(labels) for _, labels in examples)
+    n = sum(labels.numel() for _, labels in examples)
     return lambda batch: F.cross_entropy(network(batch[0]), batch[1], reduction="sum") / n
 
 
@@ -61,7 +62,7 @@ def upper_triangle(
     Below the diagonal, only the blocks within a layer are filled in. `at_once` rows are computed together; `watch`
     is called with the number of rows that are done.
     """
-    n, m = sum(len(labels) for _, labels in examples), int(kept.sum())
+    n, m = sum(labels.numel() for _, labels in examples), int(kept.sum())
     matrix = next(network.parameters()).detach().new_zeros(m, m).T
     start = done = 0
     for depth, layer in enumerate(network):
@@ -85,7 +86,7 @@ def _rows(tail: nn.Sequential, features: list[Batch], some: Tensor, n: int) -> T
     """The rows of `some` weights of the tail's first layer, (len(some), weights of the tail)."""
     weights = {name: p.detach() for name, p in tail.named_parameters()}
     own = {name: p for name, p in weights.items() if name.startswith("0.")}
-    unit = features[0][0].new_zeros(len(some), sum(p.numel() for p in own.values()))
+    unit = next(iter(own.values())).new_zeros(len(some), sum(p.numel() for p in own.values()))
     unit[torch.arange(len(some)), some] = 1
     pieces = unit.split([p.numel() for p in own.values()], dim=1)
     units = {name: piece.view(-1, *p.shape) for (name, p), piece in zip(own.items(), pieces, strict=True)}
@@ -137,12 +138,12 @@ def at_end(plan: Plan, weights: Path, images: int, device: torch.device) -> tupl
     """The network at the end of a run, in eval mode, its first training images and labels, and the data's SHA-256.
 
     Raises:
-        ValueError: the file holds no weights of this network, or there are fewer images, or it does not classify any.
+        ValueError: the file holds no weights of this network, or there are fewer images, or they have no classes.
     """
     training = Training(plan, device)
     network, data = training.network, training.task
     if not isinstance(data, Classification):
-        raise ValueError(f"{plan.experiment} does not classify images.")
+        raise ValueError(f"{plan.experiment} classifies neither images nor lines of text.")
     examples = data.parts["train"]
     if not 1 <= images <= len(examples.labels):
         raise ValueError(f"There are {len(examples.labels)} training images; got --images {images}.")
@@ -178,7 +179,8 @@ def of_run(plan: Plan, run: Record, weights: Path, images: int, double: bool, qu
     if not isinstance(network, nn.Sequential):
         raise ValueError(f"The network of {plan.experiment} is not a chain of layers.")
     network.to(torch.double if double else torch.float)
-    pixels = pixels.to(next(network.parameters()))
+    if pixels.is_floating_point():
+        pixels = pixels.to(next(network.parameters()))
     started = time.monotonic()
     with tqdm(
         desc=f"{plan.experiment} {plan.method} seed {plan.seed}", unit="row", disable=quiet, mininterval=1

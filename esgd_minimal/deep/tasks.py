@@ -45,14 +45,15 @@ class Classification:
     """Images and their classes. A pass takes every image once, in an order that the seed and the pass give.
 
     What does not fill a batch waits for the next pass. The validation set is `HELD_OUT` images of the training set,
-    the same for every seed. Images lie channels-last, which is the faster layout for convolutions.
+    the same for every seed. Images lie channels-last, which is the faster layout for convolutions. In the place of an
+    image there may be a line of text, (characters,), with a class for each of them: labels (n, characters).
     """
 
     def __init__(self, train: Images, test: Images, batch: int, seed: int, device: torch.device, augment: bool = False):
         held_out = min(HELD_OUT, len(train.labels) // 10)
         kept, valid = datasets.hold_out(train, held_out)
         self.parts = {
-            name: Images(part.pixels.to(device, memory_format=torch.channels_last), part.labels.to(device))
+            name: Images(_laid_out(part.pixels).to(device), part.labels.to(device))
             for name, part in {"train": kept, "valid": valid, "test": test}.items()
         }
         self.digest = _sha256(train.pixels, train.labels, test.pixels, test.labels)
@@ -96,7 +97,8 @@ class Classification:
             logits = network(images).float()
             loss += cross_entropy(logits, truth, reduction="sum")
             wrong += (logits.argmax(dim=1) != truth).sum()
-        return {"loss": loss.item() / n, "error": 100 * wrong.item() / n}
+        places = labels[:n].numel()
+        return {"loss": loss.item() / places, "error": 100 * wrong.item() / places}
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -204,6 +206,13 @@ def cifar10() -> tuple[Images, Images]:
     )
 
 
+def lines() -> tuple[Images, Images]:
+    """War and Peace cut every 32 characters, as long as the lines of the paper's char-LSTM (§5.1)."""
+    novel = datasets.war_and_peace()
+    train, test = (part[: len(part) // 32 * 32].view(-1, 32) for part in (novel.train, novel.test))
+    return Images(train, train), Images(test, test)
+
+
 DATA: dict[str, Callable[[], Any]] = {
     "digits": digits,
     "mnist": mnist,
@@ -212,6 +221,7 @@ DATA: dict[str, Callable[[], Any]] = {
     "cifar10": cifar10,
     "penn-treebank": datasets.penn_treebank,
     "war-and-peace": datasets.war_and_peace,
+    "war-and-peace-lines": lines,
 }
 
 
@@ -242,6 +252,10 @@ def task(
     train, test = whole
     some = Images(train.pixels[:examples], train.labels[:examples])
     return Classification(some, test, batch, seed, device, augment)
+
+
+def _laid_out(pixels: Tensor) -> Tensor:
+    return pixels.contiguous(memory_format=torch.channels_last) if pixels.dim() == 4 else pixels
 
 
 def _sha256(*tensors: Tensor) -> str:

@@ -38,6 +38,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ptb-lstm": models.PTBLSTM,
     "ptb-small": models.ptb_small,
     "char-lstm": models.CharLSTM,
+    "small-char-lstm": models.small_char_lstm,
     "char-transformer": models.CharTransformer,
 }
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

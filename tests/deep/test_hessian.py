@@ -77,9 +77,8 @@ def by_differences(loss, weights, v, step=1e-5):
 def test_through_every_kind_of_layer(kind):
     torch.manual_seed(1)
     if kind == "lstm":
-        network = models.SmallCharLSTM(vocabulary=7, hidden=4).double()
-        text = torch.randint(7, (6, 3))
-        x, y = text, text.flatten()
+        network = models.small_char_lstm(vocabulary=7, hidden=4).double()
+        x = y = torch.randint(7, (3, 6))
     elif kind == "convolution":
         layers = [nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3, 7)]
         network = nn.Sequential(*layers).double()
@@ -89,7 +88,7 @@ def test_through_every_kind_of_layer(kind):
         x, y = torch.randn(18, 3, dtype=torch.double), torch.randint(7, (18,))
 
     def loss(_=None):
-        return F.cross_entropy(network(x).flatten(0, -2), y)
+        return F.cross_entropy(network(x), y)
 
     weights = [p for p in network.parameters() if p.requires_grad]
     v = torch.randn(models.weights(network), dtype=torch.double)

@@ -118,33 +118,31 @@ def test_char_lstm_starts_remembering():
         assert values.var().item() == pytest.approx(1 / (inputs + 128), rel=5 * math.sqrt(2 / len(values)))
 
 
-def small_char_lstm_by_hand(network, characters):
-    """A second implementation: the gates written out, one character after the other."""
-    wi, wh, b = network.lstm.weight_ih_l0, network.lstm.weight_hh_l0, network.lstm.bias_ih_l0
-    h, c = network.h.expand(characters.shape[1], -1), network.c.expand(characters.shape[1], -1)
-    logits = []
-    for column in characters:
-        logits.append(network.output(h))
-        i, f, g, o = (wi[:, column].T + h @ wh.T + b).chunk(4, dim=1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * c.tanh()
-    return torch.stack(logits)
+def by_pytorchs_lstm(network, characters):
+    """A second implementation: PyTorch's own cell with the same weights."""
+    recall, output = network
+    lstm = torch.nn.LSTM(96, 48).double()
+    lstm.weight_ih_l0.data, lstm.bias_ih_l0.data = recall.from_character.weight.T, recall.from_hidden.bias
+    lstm.weight_hh_l0.data, lstm.bias_hh_l0.data = recall.from_hidden.weight, torch.zeros(192).double()
+    start = [p.expand(1, len(characters), -1).contiguous() for p in (recall.h, recall.c)]
+    y, _ = lstm(F.one_hot(characters.T[:-1], 96).double(), tuple(start))
+    return (torch.cat([start[0], y]) @ output.weight[:, :, 0].T + output.bias).permute(1, 2, 0)
 
 
 def test_small_char_lstm():
-    network = models.SmallCharLSTM().double()
+    network = models.small_char_lstm().double()
     assert models.weights(network) == 32_640
-    text = torch.randint(96, (32, 4))
+    text = torch.randint(96, (4, 32))
     logits = network(text)
-    torch.testing.assert_close(logits, small_char_lstm_by_hand(network, text))
-    F.cross_entropy(logits.flatten(0, 1), text.flatten()).backward()
-    assert network.h.grad.abs().max() > 0 and network.c.grad.abs().max() > 0
+    torch.testing.assert_close(logits, by_pytorchs_lstm(network, text))
+    F.cross_entropy(logits, text).backward()
+    assert all(p.grad.abs().max() > 0 for p in network.parameters())
 
 
 def test_small_char_lstm_does_not_look_ahead():
-    network = models.SmallCharLSTM()
-    text = torch.randint(96, (8, 2))
+    network = models.small_char_lstm()
+    text = torch.randint(96, (2, 8))
     changed = text.clone()
-    changed[5] = (changed[5] + 1) % 96
+    changed[:, 5] = (changed[:, 5] + 1) % 96
     before, after = network(text), network(changed)
-    assert torch.equal(before[:6], after[:6]) and not torch.allclose(before[6], after[6])
+    assert torch.equal(before[..., :6], after[..., :6]) and not torch.allclose(before[..., 6], after[..., 6])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from esgd_minimal import spectrum_records
-from esgd_minimal.deep import hessian, spectra
+from esgd_minimal.deep import hessian, models, spectra
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.func's own
 
@@ -46,6 +46,20 @@ def test_the_matrix_is_that_of_the_products(make, at_once):
     for kept in (everything, spectra.touched(network, examples), torch.arange(len(exact)) % 3 == 1):
         found = spectra.upper_triangle(network, examples, kept, at_once)
         torch.testing.assert_close(found.triu(), exact[kept][:, kept].triu(), rtol=0, atol=1e-15)
+
+
+def test_the_matrix_is_that_of_the_products_on_lines_of_text():
+    torch.manual_seed(0)
+    network = models.small_char_lstm(vocabulary=6, hidden=3).double()
+    lines = torch.randint(5, (10, 7))  # the last of the symbols does not occur
+    examples = spectra.batches(lines, lines, 30)
+    assert [len(part) for part, _ in examples] == [4, 4, 2]
+    exact, kept = directly(network, examples), spectra.touched(network, examples)
+    assert (~kept).sum() == 12  # what the gates would read of the symbol
+    found = spectra.upper_triangle(network, examples, kept, 7)
+    torch.testing.assert_close(found.triu(), exact[kept][:, kept].triu(), rtol=0, atol=1e-15)
+    mean = torch.nn.functional.cross_entropy(network(lines), lines)
+    assert spectra.slope(network, examples)[0] == pytest.approx(mean.item(), rel=1e-12)
 
 
 def test_rows_of_zeros_are_found():

@@ -12,6 +12,7 @@ from esgd_minimal.deep import tasks
 from esgd_minimal.deep.datasets import Corpus, Images
 from esgd_minimal.deep.models import CharLSTM
 from esgd_minimal.deep.tasks import Classification, NextToken
+from esgd_minimal.deep.training import NETWORKS
 
 CPU = torch.device("cpu")
 
@@ -76,6 +77,34 @@ def test_scores_of_classes():
     assert score["error"] == pytest.approx(100 * (labels != 3).double().mean().item(), abs=1e-12)
     expected = -log_softmax(threes.double(), 0)[labels].mean().item()
     assert score["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_lines_are_scored_by_the_character():
+    lines = torch.arange(40).view(10, 4) % 7
+    task = Classification(Images(lines, lines), Images(lines, lines), batch=3, seed=0, device=CPU)
+    threes = torch.zeros(7)
+    threes[3] = 2.0
+
+    def network(inputs):
+        return threes.view(1, 7, 1).expand(len(inputs), 7, 4)
+
+    score = task.score(network, "test", everything=True)
+    assert score["error"] == pytest.approx(100 * (lines != 3).double().mean().item(), abs=1e-12)
+    expected = -log_softmax(threes.double(), 0)[lines].mean().item()
+    assert score["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_novel_in_lines(monkeypatch):
+    letters = torch.arange(1000) % 90
+    novel = Corpus(letters[:800], letters[800:900], letters[900:], tuple(map(str, range(90))))
+    monkeypatch.setattr(tasks.datasets, "war_and_peace", lambda: novel)
+    train, test = tasks.DATA["war-and-peace-lines"]()
+    assert train.pixels.shape == (25, 32) and test.pixels.shape == (3, 32)
+    assert torch.equal(train.pixels.flatten(), letters[:800]) and torch.equal(test.labels, test.pixels)
+    network = NETWORKS["small-char-lstm"]()
+    task = tasks.Classification(train, test, batch=8, seed=0, device=CPU)
+    task.loss(network, 0).backward()
+    assert 0 < task.score(network.eval(), "test", everything=True)["loss"] < 6
 
 
 def test_too_few_images():
