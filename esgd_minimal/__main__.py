@@ -141,7 +141,7 @@ def plans(given: argparse.Namespace) -> list:
         ValueError: something is not known, or out of its range.
     """
     from esgd_minimal.deep import experiments
-    from esgd_minimal.deep.training import Plan
+    from esgd_minimal.deep.plan import Plan
 
     if given.examples is not None and given.examples < 1:
         raise ValueError(f"--examples is 1 or more; got {given.examples}.")
@@ -209,6 +209,7 @@ def resume(given: argparse.Namespace) -> int:
 def train_all(given: argparse.Namespace, runs: list) -> int:
     """One run after the other: new ones by their plans, begun ones by their checkpoints."""
     from esgd_minimal.deep import training as t
+    from esgd_minimal.deep.stopping import Stopped
 
     device = choose_device(given.device)
     folder = runs_folder(given)
@@ -221,7 +222,7 @@ def train_all(given: argparse.Namespace, runs: list) -> int:
             record = t.train(training, checkpoint, quiet=given.quiet)
             print(records.write(folder, record), *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
             t.keep_weights(training, checkpoint)
-    except t.Stopped as stopped:
+    except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130
     except FloatingPointError as reason:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from esgd_minimal import records
 from esgd_minimal.deep import hessian, models, spectra
+from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.provenance import device_name, versions
-from esgd_minimal.deep.training import Plan
 from esgd_minimal.density_records import DensityRecord, Probe
 
 AT_ONCE = 100  # images in memory at once: no more is faster on a CPU

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from esgd_minimal.deep import hessian
+from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.tasks import Classification
-from esgd_minimal.deep.training import Plan, Training
+from esgd_minimal.deep.training import Training
 from esgd_minimal.records import Record
 from esgd_minimal.spectrum_records import Spectrum, SpectrumRecord, summary
 

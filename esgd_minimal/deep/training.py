@@ -3,12 +3,11 @@
 import copy
 import math
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from esgd_minimal.deep import baselines, models
 from esgd_minimal.deep.batch_norm import reestimate_batch_norm
 from esgd_minimal.deep.entropy_adam import EntropyAdam
 from esgd_minimal.deep.entropy_sgd import EntropySGD
-from esgd_minimal.deep.experiments import Experiment, Method, Published
+from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.provenance import device_name, versions
+from esgd_minimal.deep.stopping import Stopped, stop_signals
 from esgd_minimal.deep.tasks import task
 from esgd_minimal.records import Record
 
@@ -53,53 +53,6 @@ LOOK = 50  # steps between two looks at the losses on a CPU; a GPU would have to
 SAVE = 60.0  # seconds between two checkpoints
 LONG = 600.0  # seconds that a run on a CPU may take without a word before it
 LINES = 40  # of the history at most: to evaluate after every one of 200 passes would take a tenth of the time
-
-
-class Stopped(Exception):
-    """The run was asked to stop (Ctrl-C, SIGTERM), and its checkpoint is written."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One run: all that decides what comes out of it."""
-
-    experiment: str
-    method: str
-    seed: int
-    network: str
-    data: str
-    batch: int
-    unroll: int
-    recipe: Method
-    precision: str = "float32"  # of forward and backward passes; the weights are always 32 bits
-    examples: int | None = None  # train on the first of them only
-    augment: bool = False
-    summed: bool = False
-    compiled: bool = False  # the network, by torch.compile
-
-    @classmethod
-    def of(
-        cls,
-        experiment: Experiment,
-        method: str,
-        seed: int,
-        precision: str,
-        examples: int | None,
-        compiled: bool = False,
-    ) -> "Plan":
-        """The plan of a run of an experiment; on a part of the data it has another name."""
-        e = experiment
-        name = e.name if examples is None else f"{e.name}-{examples}-examples"
-        recipe = e.methods[method]
-        data = e.data, e.batch, e.unroll
-        return cls(name, method, seed, e.network, *data, recipe, precision, examples, e.augment, e.summed, compiled)
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "Plan":
-        """The plan that `dataclasses.asdict` took apart."""
-        published = plain["recipe"]["published"]
-        recipe = plain["recipe"] | {"published": published and Published(**published)}
-        return cls(**plain | {"recipe": Method(**recipe)})
 
 
 class Training:
@@ -364,24 +317,6 @@ def duration(seconds: float) -> str:
 def _seen(loss: float, history: dict[str, list[float]]) -> str:
     known = "error" if "valid_error" in history else "loss"
     return f"loss {loss:.3f}" + (f", validation {known} {history[f'valid_{known}'][-1]:.2f}" if history else "")
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM, once: noted in the list, so that a step can be finished; a second one interrupts."""
-    asked: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _record(training: Training, results: dict[str, float]) -> Record:

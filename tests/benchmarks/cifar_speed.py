@@ -32,8 +32,9 @@ from esgd_minimal.__main__ import choose_device
 from esgd_minimal.deep import models, tasks
 from esgd_minimal.deep.datasets import Images
 from esgd_minimal.deep.experiments import EXPERIMENTS
+from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.provenance import device_name, versions
-from esgd_minimal.deep.training import Plan, Training
+from esgd_minimal.deep.training import Training
 
 FOLDER = Path(__file__).parents[2] / "book" / "runs" / "speed"
 

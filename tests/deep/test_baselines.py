@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 from esgd_minimal import records
 from esgd_minimal.deep import tasks, training
 from esgd_minimal.deep.experiments import EXPERIMENTS, with_epochs
-from esgd_minimal.deep.training import Plan, Training, restore, save, train
+from esgd_minimal.deep.plan import Plan
+from esgd_minimal.deep.training import Training, restore, save, train
 
 CPU = torch.device("cpu")
 

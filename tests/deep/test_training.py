@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from esgd_minimal.deep import tasks, training
 from esgd_minimal.deep.experiments import EXPERIMENTS, Method, with_epochs
-from esgd_minimal.deep.training import Plan, Training, restore, save, train
+from esgd_minimal.deep.plan import Plan
+from esgd_minimal.deep.stopping import Stopped
+from esgd_minimal.deep.training import Training, restore, save, train
 
 CPU = torch.device("cpu")
 
@@ -146,7 +148,7 @@ def test_a_signal_stops_the_run_after_its_step(tmp_path, number):
             os.kill(os.getpid(), number)
 
     run.advance = interrupted
-    with pytest.raises(training.Stopped, match="Stopped at step 27 of 78; `resume` goes on from there"):
+    with pytest.raises(Stopped, match="Stopped at step 27 of 78; `resume` goes on from there"):
         train(run, tmp_path / "x.checkpoint", quiet=True)
     assert signal.getsignal(number) is before
     resumed = restore(tmp_path / "x.checkpoint", CPU)
