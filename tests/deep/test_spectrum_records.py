@@ -1,5 +1,6 @@
 """The spectrum command, on a network that takes a moment, and its records."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,9 @@ from torch import nn
 
 from esgd_minimal import records, spectrum_records
 from esgd_minimal.__main__ import main
-from esgd_minimal.deep import hessian, spectra, tasks, training
+from esgd_minimal.deep import hessian, models, spectra, tasks, training
+from esgd_minimal.deep.datasets import Images
+from esgd_minimal.deep.experiments import EXPERIMENTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.func's own
 
@@ -45,6 +48,28 @@ def test_it_trains_and_records_the_spectrum_at_the_end(arguments, tmp_path, caps
     assert (found.loss, found.norm, found.gradient) == pytest.approx(
         (loss.item(), weights.norm().item(), slope.norm().item())
     )
+
+
+def test_on_lines_of_text(tmp_path, monkeypatch, capsys):
+    lines = torch.randint(6, (90, 8), generator=torch.Generator().manual_seed(0))
+    tasks.loaded.cache_clear()
+    monkeypatch.setitem(tasks.DATA, "war-and-peace-lines", lambda: (Images(lines, lines), Images(lines[:9], lines[:9])))
+    monkeypatch.setitem(training.NETWORKS, "small-char-lstm", lambda: models.small_char_lstm(6, 2))
+    experiment = dataclasses.replace(EXPERIMENTS["small-char-lstm"], batch=8)
+    monkeypatch.setitem(EXPERIMENTS, "small-char-lstm", experiment)
+    asked = ["--optimizer", "entropy-adam", "--epochs", "1", "--images", "20", "--double", "--quiet"]
+    assert main(["spectrum", "small-char-lstm", *asked, "--device", "cpu", "--runs", str(tmp_path)]) == 0
+    assert f"{2 * 2 + 6 * 8 + 3 * 8 + 3 * 6} eigenvalues from" in capsys.readouterr().out
+    (found,) = spectrum_records.load(tmp_path, "small-char-lstm-1-epochs")["entropy-adam"]
+    network = models.small_char_lstm(6, 2).double().eval()
+    network.load_state_dict(torch.load(next(tmp_path.glob("*/*.pt")), weights_only=True))
+    some = tasks.task("war-and-peace-lines", 8, 0, 0, torch.device("cpu")).parts["train"].pixels[:20]
+    examples = [(some, some)]
+    product = hessian.hessian_product(spectra.mean_loss(network, examples), examples, network.parameters())
+    exact = np.linalg.eigvalsh(hessian.dense(product, torch.empty(94, dtype=torch.double)).numpy())
+    np.testing.assert_allclose(found.spectrum.smallest, exact, atol=1e-12)
+    assert found.loss == pytest.approx(nn.functional.cross_entropy(network(some), some).item(), rel=1e-12)
+    tasks.loaded.cache_clear()
 
 
 def test_what_was_trained_is_not_trained_again(arguments, tmp_path):
