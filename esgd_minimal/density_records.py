@@ -172,6 +172,4 @@ def check(record: DensityRecord) -> None:
 def load(folder: Path | str, experiment: str) -> dict[str, list[DensityRecord]]:
     """All densities of an experiment, by method, each method's in the order of the seeds; none is no error."""
     found = [read(file) for file in Path(folder, experiment).glob("*-seed*-spectral-density.json")]
-    found.sort(key=lambda record: (record.run.method, record.run.seed))
-    methods = dict.fromkeys(record.run.method for record in found)
-    return {m: [record for record in found if record.run.method == m] for m in methods}
+    return records.grouped(found, lambda record: record.run)

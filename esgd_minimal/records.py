@@ -10,15 +10,16 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 
 from esgd_minimal.statistics import mean_interval
 
+T = TypeVar("T")
 NAME = re.compile(r".+-seed-?\d+\.json")  # of a run's record; what else is kept of a run has more in its name
 
 
@@ -110,8 +111,15 @@ def load(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
     found = [read(file) for file in Path(folder, experiment).glob("*-seed*.json") if NAME.fullmatch(file.name)]
     if not found:
         raise ValueError(f"There is no record of {experiment} in {folder}; there are: {', '.join(names(folder))}.")
-    found.sort(key=lambda record: (record.method, record.seed))
-    return {m: [record for record in found if record.method == m] for m in dict.fromkeys(r.method for r in found)}
+    return grouped(found, lambda record: record)
+
+
+def grouped(found: Iterable[T], run: Callable[[T], Record]) -> dict[str, list[T]]:
+    """What belongs to runs, by the run's method, each method's in the order of the seeds."""
+    by_method: dict[str, list[T]] = {}
+    for each in sorted(found, key=lambda each: (run(each).method, run(each).seed)):
+        by_method.setdefault(run(each).method, []).append(each)
+    return by_method
 
 
 def names(folder: Path | str) -> list[str]:

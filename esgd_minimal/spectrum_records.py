@@ -41,6 +41,11 @@ class Spectrum:
             raise ValueError(f"Shares are known below 10^(k/4), not below {threshold}.")
         return 1 - (sum(self.positive[k:]) + sum(self.negative[k:])) / self.weights
 
+    def beyond(self, sign: int = 1) -> np.ndarray:
+        """How many eigenvalues have sign · λ ≥ EDGES[k], for all k but the last, where none has."""
+        counts = self.positive if sign > 0 else self.negative
+        return np.cumsum(counts[::-1])[::-1]
+
 
 def summary(values: np.ndarray, weights: int) -> Spectrum:
     """The spectrum of a network with this many weights, from the eigenvalues on those that are touched.
@@ -113,6 +118,4 @@ def read(file: Path | str) -> SpectrumRecord:
 def load(folder: Path | str, experiment: str) -> dict[str, list[SpectrumRecord]]:
     """All spectra of an experiment, by method, each method's in the order of the seeds; none is no error."""
     found = [read(file) for file in Path(folder, experiment).glob("*-seed*-spectrum.json")]
-    found.sort(key=lambda record: (record.run.method, record.run.seed))
-    methods = dict.fromkeys(record.run.method for record in found)
-    return {m: [record for record in found if record.run.method == m] for m in methods}
+    return records.grouped(found, lambda record: record.run)

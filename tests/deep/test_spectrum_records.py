@@ -81,6 +81,20 @@ def test_what_was_trained_is_not_trained_again(arguments, tmp_path):
     assert spectrum_records.load(tmp_path, "digits-1-epochs")["adam"][0].spectrum == first.spectrum
 
 
+def test_what_is_counted_of_a_spectrum_is_what_counting_the_eigenvalues_gives():
+    rng = np.random.default_rng(5)
+    sizes = 10.0 ** rng.uniform(-11, 3, 500)  # none is on an edge
+    values = sizes * rng.choice([-1, 1, 1], 500)
+    spectrum = spectrum_records.summary(values, 520)
+    for sign in (1, -1):
+        counted = [np.sum(sign * values >= edge) for edge in spectrum_records.EDGES[:-1]]
+        np.testing.assert_array_equal(spectrum.beyond(sign), counted)
+    for level in (1e-5, 10**-6.5, 1e-2, 1.0):
+        assert spectrum.below(level) == pytest.approx((np.sum(sizes < level) + 20) / 520, rel=1e-12)
+    with pytest.raises(ValueError, match="Shares are known below"):
+        spectrum.below(2e-5)
+
+
 def test_what_cannot_be(arguments, tmp_path, capsys):
     assert main([*arguments, "--images", "0"]) == 1
     assert "--images is 1 or more; got 0." in capsys.readouterr().err
