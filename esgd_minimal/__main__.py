@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the passes")
     run.add_argument("--compile", action="store_true", help="compile the network first, for a GPU")
     resume = commands.add_parser("resume", parents=[runs, machine], help="go on with what was interrupted")
-    resume.add_argument("checkpoint", nargs="*", type=Path, help="default: every checkpoint in the folder of records")
+    resume.add_argument("checkpoint", nargs="*", type=Path, help="default: all in the folder of records")
     table = commands.add_parser("table", parents=[runs], help="the records beside the paper's numbers, in Markdown")
     table.add_argument("experiment", nargs="*", help="default: all that have a record")
     spectrum = commands.add_parser(
@@ -220,7 +220,10 @@ def train_all(given: argparse.Namespace, runs: list) -> int:
             target = records.path(folder, plan.experiment, plan.method, plan.seed)
             checkpoint = begun or target.with_suffix(".checkpoint")
             record = t.train(training, checkpoint, quiet=given.quiet)
-            print(records.write(folder, record), *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
+            home = checkpoint.absolute().parent
+            beside = given.runs is None and home.name == plan.experiment  # where the run was begun, wherever we are
+            written = records.write(home.parent if beside else folder, record)
+            print(written, *(f"{k} {v:.4g}" for k, v in record.results.items()), sep="  ")
             t.keep_weights(training, checkpoint)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -14,6 +14,9 @@ import torch
 
 from esgd_minimal import records
 from esgd_minimal.__main__ import known, main
+from esgd_minimal.deep.experiments import EXPERIMENTS, with_epochs
+from esgd_minimal.deep.plan import Plan
+from esgd_minimal.deep.training import Training, save
 
 DIGITS = ["digits", "--optimizer", "entropy-sgd-lua", "--device", "cpu", "--quiet"]
 
@@ -141,6 +144,26 @@ def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp
 def test_nothing_to_resume(tmp_path, capsys):
     assert main(["resume", "--runs", str(tmp_path)]) == 0
     assert "There is nothing to resume." in capsys.readouterr().out
+
+
+def test_a_run_that_is_resumed_by_its_path_is_recorded_where_it_was_begun(tmp_path, monkeypatch):
+    assert main(["run", *DIGITS, "--epochs", "1", "--runs", str(tmp_path / "there")]) == 0
+    (record,) = tmp_path.rglob("*.json")
+    whole = without_time(record)
+    record.unlink()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    plan = Plan.of(with_epochs(EXPERIMENTS["digits"], 1), "entropy-sgd-lua", 0, "float32", None)
+    checkpoint = record.with_suffix(".checkpoint")
+    save(Training(plan, torch.device("cpu")), checkpoint)
+    named = "../there/digits-1-epochs/entropy-sgd-lua-seed0.checkpoint"
+    assert main(["resume", named, "--quiet", "--device", "cpu"]) == 0
+    assert without_time(record) == whole and not checkpoint.exists()
+    assert not list((tmp_path / "here").iterdir())
+    loose = tmp_path / "here" / "loose.checkpoint"  # in no folder of records: the default
+    save(Training(plan, torch.device("cpu")), loose)
+    assert main(["resume", str(loose), "--quiet", "--device", "cpu"]) == 0
+    assert without_time(tmp_path / "here" / "runs" / "digits-1-epochs" / "entropy-sgd-lua-seed0.json") == whole
 
 
 def test_list_and_help(capsys):
