@@ -233,7 +233,7 @@ PTB_SMALL = Experiment(
 )
 
 # §5.4.2. Adam's rate halves every 5 of 50 epochs, Entropy-Adam's after each of 5 outer ones, L = 5.
-# "adam-fitted" is not in the paper: Adam with the rate and the halvings of Entropy-Adam's outer loop.
+# "adam-fitted" is not in the paper: Adam with the rate and the halvings of Entropy-Adam's outer loop. Nor are averages.
 _ENTROPY_ADAM: dict[str, Any] = {
     "lr": 0.01,
     "betas": (0.5, 0.999),
@@ -259,6 +259,7 @@ CHAR_LSTM = Experiment(
         "adam": Method("adam", {"lr": 0.002}, 50, **_HALVED_9, published=Published(1.226, 0.01, 40)),
         "adam-average": Method("adam", {"lr": 0.002}, 50, **_HALVED_9, average=0.999),
         "adam-fitted": Method("adam", {"lr": 0.01}, 25, **_HALVED),
+        "adam-fitted-average": Method("adam", {"lr": 0.01}, 25, **_HALVED, average=0.999),
     },
 )
 
