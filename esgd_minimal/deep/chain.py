@@ -31,6 +31,7 @@ class ChainOptimizer(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
         """One Langevin step for every parameter that has a gradient; at the chain's end, the outer step too.
 
+        A parameter that has had no gradient in the whole chain stays where it is, momenta and all.
         A closure, if there is one, is evaluated once, and its loss is returned.
         """
         name, run = type(self).__name__, self._run
@@ -46,16 +47,26 @@ class ChainOptimizer(Optimizer):
         with continued(run, self._device()) as generator:
             for group, params in zip(self.param_groups, moving, strict=True):
                 self._walk(params, group, generator)
+                if len(group["walked"]) < len(group["params"]):
+                    now = (k for k, p in enumerate(group["params"]) if p.grad is not None)
+                    group["walked"] = sorted({*group["walked"], *now})
         run["inner"] += 1
         if run["inner"] >= self._langevin_steps():
             for group in self.param_groups:
-                self._settle([p for p in group["params"] if p in self.state], group)
+                self._settle([group["params"][k] for k in group["walked"]], group)
+                group["walked"] = []
             run["inner"] = 0
             run["outer"] += 1
         return loss
 
     def _walk(self, params: list[Tensor], group: Group, generator: torch.Generator) -> None:
         """The chain's step in one group."""
+        pull = group["langevin_lr"] * self._scope(group)
+        if pull >= self._largest_pull(group):
+            raise RuntimeError(
+                f"At outer step {self._run['outer']} langevin_lr · γ(t) is {pull:.3g}, and the chain diverges where the "
+                f"spring alone is at {self._largest_pull(group):.3g}: lower scoping, gamma or langevin_lr."
+            )
         gradients = []
         for p in params:
             assert p.grad is not None
@@ -119,13 +130,18 @@ class ChainOptimizer(Optimizer):
         """γ(t) = γ₀ (1 + γ₁)^t at outer step t."""
         return group["gamma"] * (1 + group["scoping"]) ** self._run["outer"]
 
+    def _largest_pull(self, group: Group) -> float:
+        """The η′γ at which the chain on the spring alone stops being stable."""
+        return 2.0
+
     @torch.no_grad()
     def eval(self) -> None:
         """Put the weights x into the parameters, and keep x′ aside."""
         if not self._run["evaluating"]:
             for p, state in self.state.items():
-                state["x_prime"] = p.clone()
-                p.copy_(state["x"])
+                if state:  # who only looks at the state of a parameter leaves an empty one
+                    state["x_prime"] = p.clone()
+                    p.copy_(state["x"])
             self._run["evaluating"] = True
 
     @torch.no_grad()
@@ -133,7 +149,8 @@ class ChainOptimizer(Optimizer):
         """Put the chain's position x′ back into the parameters, as if `eval()` had not been called."""
         if self._run["evaluating"]:
             for p, state in self.state.items():
-                p.copy_(state.pop("x_prime"))
+                if state:
+                    p.copy_(state.pop("x_prime"))
             self._run["evaluating"] = False
 
     @property
@@ -155,6 +172,7 @@ class ChainOptimizer(Optimizer):
         """As for any optimizer, with the values checked."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        group["walked"] = []  # which of its parameters have had a gradient since the last outer step
         try:
             for name, (fine, wanted) in self._checks(group).items():
                 if not fine:
@@ -185,6 +203,7 @@ class ChainOptimizer(Optimizer):
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
+            group.setdefault("walked", [k for k, p in enumerate(group["params"]) if self.state.get(p)])
 
 
 def real_view(t: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ class EntropyAdam(EntropySGD):
     """EntropySGD whose outer step is Adam's, torch's own, on x − μ in the place of a gradient.
 
     The gradient of the negative local entropy is γ (x − μ). Adam does not see a constant factor, but for its `eps`;
-    so γ is left out here as in EntropySGD. Used as EntropySGD is, with its chain, its
+    so γ is left out here as in EntropySGD. Used as EntropySGD is, with its chain, the chain's
     arguments and their default values, besides:
 
     Args:
@@ -34,7 +34,7 @@ class EntropyAdam(EntropySGD):
         langevin_lr: float = 0.5,
         langevin_steps: int = 20,
         gamma: float = 1e-4,
-        scoping: float = 1e-3,
+        scoping: float = 0.0,
         averaging: float = 0.75,
         noise: float = 1e-4,
         seed: int = 0,
@@ -91,7 +91,7 @@ class EntropyAdam(EntropySGD):
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
-            lr=group["lr"],
+            lr=float(group["lr"]),
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,  # the chain has turned its gradients round already

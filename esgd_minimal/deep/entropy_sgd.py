@@ -29,12 +29,14 @@ class EntropySGD(ChainOptimizer):
 
     Every hyper-parameter lives in `param_groups` and is read at each step, so per-group values work, and
     schedulers act on η; only `langevin_steps` must be the same in all groups. The state dict holds all that a
-    resumed run needs to continue to the bit. The noise is drawn on the device of the first parameter, from a
-    generator of the optimizer's own, and with the same `seed` it is the same on every process of a distributed run.
+    resumed run needs to continue to the bit, beside the model's own, if both are taken in the same mode. What else
+    writes to the parameters between two steps (a clamp, new weights) moves x′ only. The noise is drawn on the device of the first parameter, from a
+    generator of the optimizer's own, and with the same `seed` it is the same on every process under DDP. (Sharded
+    parameters, as FSDP has them, are not known here.)
     Keep the weights in 32 bits (autocast does): noise of the paper's size is lost in the rounding of 16.
 
     `presets` has the settings of the paper's text and of its two released programs. The default values here are
-    the text's, without momentum, but for η′ = 0.5. That was chosen on two tasks, LeNet on MNIST and a small LSTM on War
+    the text's, without momentum and scoping, but for η′ = 0.5. That was chosen on two tasks, LeNet on MNIST and a small LSTM on War
     and Peace, at equal numbers of gradients beside SGD (tests/benchmarks/defaults.py; its tables are in defaults.md).
     On both, the chain did about as SGD does with the same rate and no momentum. So begin with that rate for η′, if you
     know it: 0.5 was good on MNIST, where 1 was worse and 2 diverged, and low for the LSTM, which took 5. Momentum in
@@ -49,7 +51,8 @@ class EntropySGD(ChainOptimizer):
         langevin_lr: η′, the step of the chain. The paper's text keeps it between 0.1 and 1 (§4.2), with momentum.
         langevin_steps: L, the length of the chain. Paper: 5 to 20 (§4.2).
         gamma: γ₀, the pull back to x at the first outer step. Paper: 1e-4 on MNIST, 0.03 on CIFAR-10 (§5).
-        scoping: γ₁ of γ(t) = γ₀ (1 + γ₁)^t, t counting outer steps. Paper: 1e-3 (§5).
+        scoping: γ₁ of γ(t) = γ₀ (1 + γ₁)^t, t counting outer steps. Paper: 1e-3 (§5). That is for some thousand outer
+            steps: γ(t) has no bound, and the chain diverges where η′ (λ + γ(t)) passes 2, with λ the loss's curvature.
         averaging: α of μ ← (1 − α) μ + α x′. Paper: 0.75 (§4.2).
         noise: ε; each step adds √η′ ε N(0, 1). Paper: 1e-4 to 1e-3 (§4.2).
         seed: of the noise.
@@ -68,7 +71,8 @@ class EntropySGD(ChainOptimizer):
 
     Raises:
         ValueError: a hyper-parameter out of its range, or groups that disagree about `langevin_steps`.
-        RuntimeError: a step while the parameters hold x (after `eval()`), or a sparse gradient.
+        RuntimeError: a step while the parameters hold x (after `eval()`), a sparse gradient, or a γ(t) for which the
+            chain cannot be stable.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class EntropySGD(ChainOptimizer):
         langevin_lr: float = 0.5,
         langevin_steps: int = 20,
         gamma: float = 1e-4,
-        scoping: float = 1e-3,
+        scoping: float = 0.0,
         averaging: float = 0.75,
         noise: float = 1e-4,
         seed: int = 0,
@@ -141,7 +145,7 @@ class EntropySGD(ChainOptimizer):
         if group["momentum"] > 0:
             v = state["momentum"].mul_(group["momentum"]).add_(direction)
             direction = direction.add_(v, alpha=group["momentum"]) if group["nesterov"] else v
-        x.sub_(direction, alpha=group["lr"])
+        x.sub_(direction, alpha=float(group["lr"]))
         x_prime.copy_(x)
         mu.copy_(x)
         if "langevin_momentum" in state:
@@ -180,6 +184,11 @@ class EntropySGD(ChainOptimizer):
             state["momentum"] = torch.zeros_like(p)
             if group["gradient_starts_momentum"] and gradient is not None:
                 real_view(state["momentum"]).copy_(gradient)
+
+    def _largest_pull(self, group: Group) -> float:
+        """2, and with momentum on the spring as of gradient descent with that momentum on a quadratic."""
+        m = group["langevin_momentum"] if group["momentum_on"] == "all" else 0.0
+        return (2 + 2 * m) / (1 + 2 * m) if group["nesterov"] else 2 + 2 * m
 
     def _checks(self, group: Group) -> dict[str, tuple[bool, str]]:
         on, heavy = group["momentum_on"], group["langevin_momentum"] > 0 and not group["nesterov"]

@@ -80,7 +80,7 @@ def outer_step(x_primes: Tensors, states: list[dict[str, Tensor]], group: dict[s
             torch._foreach_add_(directions, vs, alpha=group["momentum"])
         else:
             directions = vs
-    torch._foreach_sub_(xs, directions, alpha=group["lr"])
+    torch._foreach_sub_(xs, directions, alpha=float(group["lr"]))
     next_chain(x_primes, states)
 
 

@@ -132,3 +132,35 @@ def test_the_memory_is_x_mu_the_momenta_and_one_temporary(more):
                 optimizer.step()
             assert 0 < allocations.peak <= temporary + 6000  # and the generator's state, of 5,056 bytes
         assert all(set(optimizer.state[p]) == {"x", "mu", *momenta} for p in params)
+
+
+@pytest.mark.parametrize("on", ["all", "loss"])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("m", [0.0, 0.5, 0.9])
+def test_a_spring_is_refused_from_where_its_chain_diverges(m, nesterov, on, monkeypatch):
+    if on == "loss" and not nesterov and m > 0:
+        pytest.skip("a heavy ball on the loss alone is refused")
+
+    def distance(pull):
+        """Of x′ from x, long after one kick, in kicks."""
+        p = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        settings = {"noise": 0.0, "langevin_momentum": m, "nesterov": nesterov, "momentum_on": on}
+        optimizer = EntropySGD([p], langevin_lr=0.1, langevin_steps=10**6, gamma=pull / 0.1, **settings)
+        descend(p, optimizer, 1, lambda x: torch.ones_like(x))
+        return abs(descend(p, optimizer, 3000, torch.zeros_like).item()) / 0.1
+
+    momentum = m if on == "all" else 0.0
+    limit = (2 + 2 * momentum) / (1 + 2 * momentum) if nesterov else 2 + 2 * momentum
+    assert distance(0.99 * limit) < 1e-3
+    with pytest.raises(RuntimeError, match="the chain diverges where the spring alone is at"):
+        distance(limit * (1 + 1e-9))
+    monkeypatch.setattr(EntropySGD, "_largest_pull", lambda *_: float("inf"))
+    assert distance(1.01 * limit) > 1e3
+
+
+def test_scoping_that_has_run_away_is_refused_by_name():
+    p = nn.Parameter(START.clone())
+    optimizer = EntropySGD([p], langevin_steps=1, langevin_lr=0.5, gamma=0.03, scoping=0.1)
+    with pytest.raises(RuntimeError, match=r"At outer step 52 .* lower scoping, gamma or langevin_lr"):
+        descend(p, optimizer, 100, torch.zeros_like)
+    assert 0.5 * 0.03 * 1.1**51 < 2 < 0.5 * 0.03 * 1.1**52
