@@ -61,11 +61,11 @@ class ChainOptimizer(Optimizer):
 
     def _walk(self, params: list[Tensor], group: Group, generator: torch.Generator) -> None:
         """The chain's step in one group."""
-        pull = group["langevin_lr"] * self._scope(group)
-        if pull >= self._largest_pull(group):
+        pull, largest = group["langevin_lr"] * self._scope(group), self._largest_pull(group)
+        if pull >= largest:
             raise RuntimeError(
-                f"At outer step {self._run['outer']} langevin_lr · γ(t) is {pull:.3g}, and the chain diverges where the "
-                f"spring alone is at {self._largest_pull(group):.3g}: lower scoping, gamma or langevin_lr."
+                f"At outer step {self._run['outer']} langevin_lr · γ(t) is {pull:.3g}, and the chain diverges where the"
+                f" spring alone is at {largest:.3g}: lower scoping, gamma or langevin_lr."
             )
         gradients = []
         for p in params:

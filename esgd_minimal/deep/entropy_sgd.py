@@ -30,14 +30,15 @@ class EntropySGD(ChainOptimizer):
     Every hyper-parameter lives in `param_groups` and is read at each step, so per-group values work, and
     schedulers act on η; only `langevin_steps` must be the same in all groups. The state dict holds all that a
     resumed run needs to continue to the bit, beside the model's own, if both are taken in the same mode. What else
-    writes to the parameters between two steps (a clamp, new weights) moves x′ only. The noise is drawn on the device of the first parameter, from a
-    generator of the optimizer's own, and with the same `seed` it is the same on every process under DDP. (Sharded
-    parameters, as FSDP has them, are not known here.)
-    Keep the weights in 32 bits (autocast does): noise of the paper's size is lost in the rounding of 16.
+    writes to the parameters between two steps (a clamp, new weights) moves x′ only. The noise is drawn on the device
+    of the first parameter, from a generator of the optimizer's own, and with the same `seed` it is the same on every
+    process under DDP. (Sharded parameters, as FSDP has them, are not known here.) Keep the weights in 32 bits
+    (autocast does): noise of the paper's size is lost in the rounding of 16.
 
     `presets` has the settings of the paper's text and of its two released programs. The default values here are
-    the text's, without momentum and scoping, but for η′ = 0.5. That was chosen on two tasks, LeNet on MNIST and a small LSTM on War
-    and Peace, at equal numbers of gradients beside SGD (tests/benchmarks/defaults.py; its tables are in defaults.md).
+    the text's, without momentum and scoping, but for η′ = 0.5. That was chosen on two tasks, LeNet on MNIST and a
+    small LSTM on War and Peace, at equal numbers of gradients beside SGD (tests/benchmarks/defaults.py; its tables
+    are in defaults.md).
     On both, the chain did about as SGD does with the same rate and no momentum. So begin with that rate for η′, if you
     know it: 0.5 was good on MNIST, where 1 was worse and 2 diverged, and low for the LSTM, which took 5. Momentum in
     the chain, from rest at every start, was slower than SGD's of the same rate on the LSTM, and no gain on MNIST.
