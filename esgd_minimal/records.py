@@ -2,8 +2,8 @@
 
     book/runs/<experiment>/<method>-seed<k>.json
 
-An experiment with a smaller budget than the registry's has another name, and so another folder:
-`mnistfc-20-epochs` is `mnistfc` cut to 20 effective epochs.
+An experiment whose budget was given by --epochs has another name, and so another folder, even where the budget is the
+registry's own: `mnistfc-20-epochs` is `mnistfc` with 20 effective epochs for every method.
 """
 
 import json
@@ -32,11 +32,11 @@ class Record:
     seed: int
     configuration: dict[str, Any]  # all that it takes to run it again
     data: str  # SHA-256 of the examples, as the network saw them
-    versions: dict[str, str]  # of Python, of the libraries and of this package, with its commit
+    versions: dict[str, str]  # of Python, the libraries and this package, with its commit; several if it was resumed
     device: str
     seconds: float  # of training and evaluation, over all sittings
     gradient_evaluations: int
-    history: dict[str, list[float]]  # one entry an effective epoch
+    history: dict[str, list[float]]  # one entry an effective epoch; in runs of more than 40 passes, one every few
     results: dict[str, float]  # at the end; the test set is read here, once
 
 
@@ -110,7 +110,9 @@ def load(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
     """
     found = [read(file) for file in Path(folder, experiment).glob("*-seed*.json") if NAME.fullmatch(file.name)]
     if not found:
-        raise ValueError(f"There is no record of {experiment} in {folder}; there are: {', '.join(names(folder))}.")
+        others = ", ".join(names(folder))
+        there = f"there are: {others}." if others else "there are none at all."
+        raise ValueError(f"There is no record of {experiment} in {folder}; {there}")
     return grouped(found, lambda record: record)
 
 
@@ -133,14 +135,14 @@ def budgets(folder: Path | str, experiment: str) -> list[str]:
     return [name for name in names(folder) if form.fullmatch(name)]
 
 
-def fullest(folder: Path | str, experiment: str) -> dict[str, list[Record]]:
-    """The records of an experiment at the largest budget at which every method that was run has at least two seeds.
+def fullest(folder: Path | str, experiment: str, seeds: int = 2) -> dict[str, list[Record]]:
+    """The records of an experiment at the largest budget at which every method that was run has at least so many seeds.
 
     Raises:
         ValueError: there are none.
     """
     sets = [load(folder, name) for name in budgets(folder, experiment)]
-    complete = [by_method for by_method in sets if min(len(seeds) for seeds in by_method.values()) >= 2]
+    complete = [by_method for by_method in sets if min(map(len, by_method.values())) >= seeds]
     if not complete:
         raise ValueError(f"There is no complete set of records of {experiment} in {folder}.")
     return max(complete, key=lambda by_method: min(r[0].gradient_evaluations for r in by_method.values()))

@@ -14,6 +14,8 @@ import torch
 
 from esgd_minimal import records
 from esgd_minimal.__main__ import known, main
+from esgd_minimal.arguments import SETS, of_the_same_kind
+from esgd_minimal.deep import datasets
 from esgd_minimal.deep.experiments import EXPERIMENTS, with_epochs
 from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.training import Training, save
@@ -45,11 +47,33 @@ def test_a_changed_setting_has_a_record_of_its_own(tmp_path):
         (["run", "digits", "--optimizer", "adma"], "There is no method of digits 'adma'; did you mean: adam?"),
         (["run", "digits", "--epochs", "-1"], "A budget is above 0 epochs; got -1."),
         (["run", "digits", "--examples", "0"], "--examples is 1 or more; got 0."),
-        (["run", "digits", "--examples", "20"], "18 training images do not fill one batch of 32."),
+        (["run", "digits", "--epochs", "nan"], "--epochs is a number above 0; got nan."),
+        (["run", "digits", "--epochs", "inf"], "--epochs is a number above 0; got inf."),
+        (["run", "digits", "--seed", "-1"], "--seed is 0 or more, and below 2^63; got -1."),
+        (["run", "digits", "--seed", f"{2**70}"], "--seed is 0 or more, and below 2^63; got 1180591620717411303424."),
+        (["run", "digits", "--examples", "20"], "18 training images do not fill one batch of 32: take more examples."),
+        (["run", "digits", "--examples", "5"], "5 training images do not fill one batch of 32: take more examples."),
         (["run", "digits", "--optimizer", "adam", "--set", "lr"], "--set takes NAME=VALUE"),
         (["run", "digits", "--optimizer", "adam", "--set", "lr=fast"], "--set takes NAME=VALUE"),
+        (["run", "digits", "--optimizer", "adam", "--set", f"lr={'(' * 300}1{')' * 300}"], "--set takes NAME=VALUE"),
         (["run", "digits", "--optimizer", "adam", "--set", "lr=-1"], "Invalid learning rate: -1"),
-        (["table", "digits"], "There is no record of digits"),
+        (
+            ["run", "digits", "--optimizer", "adam", "--set", "lr='abc'"],
+            "lr of adam is 0.001 now, and cannot be 'abc'.",
+        ),
+        (["run", "digits", "--set", "lr=None"], "--set: lr of entropy-sgd is 1.0 now, and cannot be None."),
+        (["run", "digits", "--set", "lr=[1]"], "--set: lr of entropy-sgd is 1.0 now, and cannot be [1]."),
+        (["run", "digits", "--set", "lr={}"], "--set: lr of entropy-sgd is 1.0 now, and cannot be {}."),
+        (["run", "digits", "--set", "lr=True"], "--set: lr of entropy-sgd is 1.0 now, and cannot be True."),
+        (["run", "digits", "--set", "lr=1e999"], "--set: lr of entropy-sgd is 1.0 now, and cannot be inf."),
+        (
+            ["run", "digits", "--set", "langevin_steps=2.5"],
+            "langevin_steps of entropy-sgd is 20 now, and cannot be 2.5.",
+        ),
+        (["run", "char-lstm", "--set", "betas=0.9"], "betas of entropy-adam is (0.5, 0.999) now, and cannot be 0.9."),
+        (["run", "char-lstm", "--set", "betas=(0.9,)"], "(0.5, 0.999) now, and cannot be (0.9,)."),
+        (["table", "digits"], "There is no record of digits in runs; there are none at all."),
+        (["table", "--runs", "typo"], "There is no record in typo: `run` writes one, and --runs says where they are."),
         (["resume", "nowhere.checkpoint"], "nowhere.checkpoint is not a checkpoint of a run"),
         (["data", "minst"], "There is no data set 'minst'; did you mean: mnist?"),
     ],
@@ -131,14 +155,39 @@ def test_errors_of_pytorch_and_of_ours():
 def test_what_is_done_is_not_done_again_and_what_is_begun_is_not_thrown_away(tmp_path, capsys):
     again = ["run", *DIGITS, "--epochs", "1", "--runs", str(tmp_path)]
     assert main(again) == 0
-    before = next(tmp_path.rglob("*.json")).read_text()
-    assert main(again) == 1
-    assert "is there already; delete it to run that again" in capsys.readouterr().err
-    assert next(tmp_path.rglob("*.json")).read_text() == before
     record = next(tmp_path.rglob("*.json"))
-    record.rename(record.with_suffix(".checkpoint"))
+    before, text = record.stat().st_mtime_ns, record.read_text()
+    capsys.readouterr()
+    assert main(again) == 0
+    assert capsys.readouterr().err == f"{record} is there already; delete it to run that again.\n"
+    assert main([*again, "--precision", "bfloat16"]) == 0  # recorded with another configuration: there all the same
+    assert (record.stat().st_mtime_ns, record.read_text()) == (before, text)
+    record.rename(record.with_suffix(".checkpoint"))  # which is none
     assert main(again) == 1
-    assert "This run was begun: `resume` goes on with" in capsys.readouterr().err
+    assert "is not a checkpoint of a run" in capsys.readouterr().err
+    assert record.with_suffix(".checkpoint").read_text() == text and not record.exists()
+
+
+def test_every_data_set_that_the_help_names_has_a_loader():
+    assert all(callable(getattr(datasets, name.replace("-", "_"))) for name in SETS)
+
+
+def test_settings_of_the_same_kind():
+    for value, present in ((1, 0.5), (0.25, 1.0), (5, 20), (False, True), ((0, 0.9), (0.5, 0.999)), ("loss", "all")):
+        of_the_same_kind("it", value, present)
+    for value, present in ((1.0, 20), (True, 20), (1, True), ("all", 1.0), ((0.5, "a"), (0.5, 0.9)), (10**400, 1.0)):
+        with pytest.raises(ValueError, match="now, and cannot be"):
+            of_the_same_kind("it", value, present)
+
+
+def test_a_table_of_one_seed_where_there_is_no_more(tmp_path, capsys):
+    runs = ["--runs", str(tmp_path)]
+    for epochs in ("0.1", "0.2"):
+        assert main(["run", *DIGITS, "--epochs", epochs, *runs]) == 0
+    capsys.readouterr()
+    assert main(["table", "digits", *runs]) == 0
+    said = capsys.readouterr().out
+    assert "digits-0.2-epochs" in said and "| entropy-sgd-lua | 1 | 0.2 |" in said
 
 
 def test_nothing_to_resume(tmp_path, capsys):
@@ -169,10 +218,24 @@ def test_a_run_that_is_resumed_by_its_path_is_recorded_where_it_was_begun(tmp_pa
 def test_list_and_help(capsys):
     assert main(["list"]) == 0
     assert "char-lstm: char-lstm on war-and-peace" in capsys.readouterr().out
-    for command in ([], ["run"], ["table"]):
+    wanted = {
+        "": ("all eigenvalues of the Hessian at the end of a run", "the density of the Hessian's eigenvalues"),
+        "list": ("effective epochs",),
+        "run": (
+            "as one pass over the training set takes",
+            "Without --optimizer, all methods of the experiment are run",
+        ),
+        "resume": ("from their checkpoints",),
+        "table": ("95 % interval",),
+        "spectrum": ("trained first, if that is not done yet", "computed on the CPU"),
+        "density": ("`run` must come first",),
+        "data": ("mnist, cifar10, penn-treebank, war-and-peace",),
+    }
+    for command, sentences in wanted.items():
         with pytest.raises(SystemExit) as end:
-            main([*command, "--help"])
-        assert end.value.code == 0
+            main([*command.split(), "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert end.value.code == 0 and all(sentence in said for sentence in sentences)
 
 
 def start(tmp_path, *arguments):

@@ -95,6 +95,10 @@ def test_the_fullest_set_is_the_longest_in_which_every_method_has_two_seeds(tmp_
     assert next(iter(records.fullest(tmp_path, "digits").values()))[0].gradient_evaluations == 90
     add("digits", 300, 2, method="sgd")
     assert next(iter(records.fullest(tmp_path, "digits").values()))[0].gradient_evaluations == 300
+    assert list(records.fullest(tmp_path, "digits", seeds=1)) == ["adam", "sgd"]
+    add("digits-400-epochs", 4000, 1)
+    assert next(iter(records.fullest(tmp_path, "digits").values()))[0].gradient_evaluations == 300
+    assert next(iter(records.fullest(tmp_path, "digits", seeds=1).values()))[0].gradient_evaluations == 4000
     with pytest.raises(ValueError, match="no complete set of records of lenet"):
         records.fullest(tmp_path, "lenet")
 

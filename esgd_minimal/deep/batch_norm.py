@@ -24,7 +24,7 @@ def reestimate_batch_norm(model: nn.Module, batches: Iterable[Any], device: torc
     model takes, or a tuple or list that begins with it. All modules are left in the mode they were found in.
 
     Raises:
-        ValueError: there are no batches.
+        ValueError: there are no batches. After this or any other exception the statistics are those from before.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
@@ -44,6 +44,7 @@ def _averaging(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
     """For a while everything is in eval mode but the norms, which start a plain average."""
     modes = {module: module.training for module in model.modules()}
     momenta = {norm: norm.momentum for norm in norms}
+    before = {buffer: buffer.clone() for norm in norms for buffer in norm.buffers(recurse=False)}
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
@@ -51,6 +52,10 @@ def _averaging(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
         norm.train()
     try:
         yield
+    except BaseException:  # half an average is no statistic: what was there before is better
+        for buffer, value in before.items():
+            buffer.copy_(value)
+        raise
     finally:
         for module, training in modes.items():
             module.training = training

@@ -152,9 +152,11 @@ def weights_in_place(optimizer: Optimizer):
     """For the time of a `with`, the parameters hold the weights x, whatever the optimizer keeps there in between."""
     if isinstance(optimizer, EntropySGD):
         optimizer.eval()
-    yield
-    if isinstance(optimizer, EntropySGD):
-        optimizer.train()
+    try:
+        yield
+    finally:
+        if isinstance(optimizer, EntropySGD):
+            optimizer.train()
 
 
 def norm(networks: Networks) -> Tensor:

@@ -30,8 +30,9 @@ def hessian_product(loss: Callable[[Batch], Tensor], batches: Sequence[Batch], w
         for batch in batches:
             gradient = torch.autograd.grad(loss(batch), weights, create_graph=True, materialize_grads=True)
             along = torch.stack([(g * part).sum() for g, part in zip(gradient, parts, strict=True)]).sum()
-            rows = torch.autograd.grad(along, weights, materialize_grads=True)
-            total += torch.cat([row.flatten() for row in rows])
+            if along.requires_grad:  # else the loss is linear in the weights, and H is zero
+                rows = torch.autograd.grad(along, weights, materialize_grads=True)
+                total += torch.cat([row.flatten() for row in rows])
         return total
 
     return product

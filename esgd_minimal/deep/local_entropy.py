@@ -41,13 +41,16 @@ def local_free_energy(
 
     exp(−βφ) is estimated without bias, so the estimate of φ is too high on average, the less so the more temperatures.
     The moves are Hamiltonian Monte Carlo in ξ = (x′ − x) √(βγ): the ball and the momentum turn in a circle, exactly,
-    in steps of the angle `step`, between kicks by the loss. They hold where step² (1 + λ/γ) < 4.
+    in steps of the angle `step`, between kicks by the loss. They hold where step² (1 + λ/γ) < 4. The generator is to be
+    on the device of x.
 
     Raises:
-        ValueError: γ or β is not positive.
+        ValueError: γ or β is not positive, or there are fewer than two chains, which give no standard error.
     """
     if not (gamma > 0 and beta > 0):
         raise ValueError(f"Local entropy needs a positive γ and β; got γ = {gamma} and β = {beta}.")
+    if chains < 2:
+        raise ValueError(f"A standard error takes two chains or more; got {chains}.")
     centers = x.repeat_interleave(chains, dim=0)
     sigma = 1 / math.sqrt(beta * gamma)
 
@@ -59,7 +62,7 @@ def local_free_energy(
         return values.detach(), slopes
 
     def normals() -> Tensor:
-        return torch.randn(centers.shape, generator=generator, dtype=x.dtype)
+        return torch.randn(centers.shape, generator=generator, dtype=x.dtype, device=x.device)
 
     xi = normals()
     values, slopes = at(xi)
@@ -78,7 +81,8 @@ def local_free_energy(
             new_values, new_slopes = at(new)
             momentum = momentum - step / 2 * s * new_slopes
         end = s * new_values + (new**2).sum(1) / 2 + (momentum**2).sum(1) / 2
-        accepted = torch.rand(start.shape, generator=generator, dtype=x.dtype) < torch.exp(start - end)
+        drawn = torch.rand(start.shape, generator=generator, dtype=x.dtype, device=x.device)
+        accepted = drawn < torch.exp(start - end)
         xi, slopes = (torch.where(accepted[:, None], a, b) for a, b in ((new, xi), (new_slopes, slopes)))
         values = torch.where(accepted, new_values, values)
     weights = log_weights.view(len(x), chains)

@@ -1,6 +1,6 @@
 """One run before it starts: all that decides what comes out of it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from esgd_minimal.deep.experiments import Experiment, Method, Published
@@ -47,3 +47,25 @@ class Plan:
         published = plain["recipe"]["published"]
         recipe = plain["recipe"] | {"published": published and Published(**published)}
         return cls(**plain | {"recipe": Method(**recipe)})
+
+    def configuration(self) -> dict[str, Any]:
+        """All that a record keeps of it, but for the names, as JSON knows it."""
+        plain = asdict(self)
+        recipe = plain.pop("recipe")
+        return {
+            **{k: v for k, v in plain.items() if k not in ("experiment", "method", "seed")},
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()},
+            "network_settings": recipe["network"],
+            "network": self.network,
+        }
+
+    def different(self, other: "Plan") -> str:
+        """In what the plans differ, this one's value first: "precision: float32, not bfloat16"; empty if in nothing."""
+        ours, theirs = self._flat(), other._flat()
+        names = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
+        return "; ".join(f"{name}: {ours.get(name)}, not {theirs.get(name)}" for name in names)
+
+    def _flat(self) -> dict[str, Any]:
+        plain = asdict(self)
+        recipe = plain.pop("recipe")
+        return plain | recipe.pop("settings") | {"network": (self.network, recipe.pop("network"))} | recipe

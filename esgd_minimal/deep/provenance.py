@@ -2,7 +2,8 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,38 @@ CLONE = Path(__file__).parents[2]
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the libraries and this package, and the commit that it stands at."""
+    """Of Python, the libraries and this package, and the commit that it stood at when this was first asked for.
+
+    What is committed later is not in this process, which has loaded its modules. A package that is not installed,
+    but found on the path say, has an empty version.
+    """
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a plain one, which a checkpoint can hold
         "numpy": np.__version__,
-        "esgd_minimal": version("esgd_minimal"),
-        "commit": commit(CLONE),
+        "esgd_minimal": installed("esgd_minimal"),
+        "commit": first_commit(CLONE),
     }
+
+
+def joined(earlier: dict[str, str], now: dict[str, str]) -> dict[str, str]:
+    """The versions of all sittings of a run, where they differ one after the other: "2.12.0, 2.13.0"."""
+    both = {name: [*earlier.get(name, "").split(", "), now.get(name, "")] for name in earlier | now}
+    return {name: ", ".join(dict.fromkeys(filter(None, values))) for name, values in both.items()}
+
+
+def installed(package: str) -> str:
+    """Its version; empty where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def first_commit(clone: Path) -> str:
+    """The commit when this was first asked for."""
+    return commit(clone)
 
 
 def commit(clone: Path) -> str:

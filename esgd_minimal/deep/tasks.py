@@ -51,6 +51,10 @@ class Classification:
 
     def __init__(self, train: Images, test: Images, batch: int, seed: int, device: torch.device, augment: bool = False):
         held_out = min(HELD_OUT, len(train.labels) // 10)
+        self.steps = (len(train.labels) - held_out) // batch
+        if not self.steps:
+            some = len(train.labels) - held_out
+            raise ValueError(f"{some} training images do not fill one batch of {batch}: take more examples.")
         kept, valid = datasets.hold_out(train, held_out)
         self.parts = {
             name: Images(_laid_out(part.pixels).to(device), part.labels.to(device))
@@ -58,11 +62,8 @@ class Classification:
         }
         self.digest = _sha256(train.pixels, train.labels, test.pixels, test.labels)
         self.batch, self.seed, self.augment = batch, seed, augment
-        self.steps = len(kept.labels) // batch
         self.network: dict[str, Any] = {}
         self._pass: tuple[int, Tensor, Tensor] | None = None
-        if not self.steps:
-            raise ValueError(f"{len(kept.labels)} training images do not fill one batch of {batch}.")
 
     def of_pass(self, number: int) -> tuple[Tensor, Tensor]:
         """The order of a pass, and its crops: they depend on nothing that a checkpoint would have to keep."""

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +15,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from esgd_minimal.deep import baselines, models
+from esgd_minimal.deep import baselines, checkpoints, models
 from esgd_minimal.deep.batch_norm import reestimate_batch_norm
 from esgd_minimal.deep.entropy_adam import EntropyAdam
 from esgd_minimal.deep.entropy_sgd import EntropySGD
 from esgd_minimal.deep.plan import Plan
-from esgd_minimal.deep.provenance import device_name, versions
+from esgd_minimal.deep.provenance import device_name, joined, versions
 from esgd_minimal.deep.stopping import Stopped, stop_signals
 from esgd_minimal.deep.tasks import task
 from esgd_minimal.records import Record
@@ -64,6 +63,7 @@ class Training:
 
     def __init__(self, plan: Plan, device: torch.device):
         self.plan, self.device, recipe = plan, device, plan.recipe
+        self.versions = versions()  # at the start: what is edited from now on does not train this run
         torch.manual_seed(plan.seed)
         p = plan
         self.task = task(p.data, p.batch, p.unroll, p.seed, device, p.examples, p.augment, p.summed)
@@ -144,11 +144,15 @@ class Training:
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             first = self.step - len(losses) + int(bad[0]) + 1
-            raise FloatingPointError(
-                f"The loss is {losses[bad[0]].item()} at step {first} of {self.steps}. Try a smaller learning rate"
-                f" ({', '.join(f'{k}={v}' for k, v in self.plan.recipe.settings.items() if k.endswith('lr'))} now)."
-            )
+            raise self.diverged(losses[bad[0]].item(), first)
         return losses.mean().item()
+
+    def diverged(self, loss: float, step: int) -> FloatingPointError:
+        """What to say of a loss that is not finite."""
+        rates = ", ".join(f"{k}={v}" for k, v in self.plan.recipe.settings.items() if k.endswith("lr"))
+        return FloatingPointError(
+            f"The loss is {loss} at step {step} of {self.steps}. Try a smaller learning rate ({rates} now)."
+        )
 
     @contextmanager
     def at_x(self, everything: bool) -> Iterator[nn.Module]:
@@ -185,12 +189,7 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """Add a line to the history: the scores on the validation set and on a part of the training set."""
-        with self.at_x(everything=False) as network:
-            scores = {
-                f"{part}_{name}": value
-                for part in ("train", "valid")
-                for name, value in self.task.score(network, part, everything=False).items()
-            }
+        scores = self.scores(("train", "valid"), everything=False)
         gradients = self.step * self.gradients
         line = {"gradient_evaluations": gradients, "epoch": gradients / self.task.steps, "seconds": self.seconds}
         for name, value in (line | scores).items():
@@ -199,17 +198,27 @@ class Training:
 
     def results(self) -> dict[str, float]:
         """The scores on all of every part, with statistics from the whole training set. Here the test set is read."""
-        with self.at_x(everything=True) as network:
-            return {
-                f"{part}_{name}": value
-                for part in ("train", "valid", "test")
-                for name, value in self.task.score(network, part, everything=True).items()
-            }
+        return self.scores(("train", "valid", "test"), everything=True)
+
+    def scores(self, parts: tuple[str, ...], everything: bool) -> dict[str, float]:
+        """The scores on these parts, on all or some of each.
+
+        Raises:
+            FloatingPointError: one is not finite: the last step was too large, whose own loss was before it.
+        """
+        with self.at_x(everything) as network:
+            found = {part: self.task.score(network, part, everything) for part in parts}
+        named = {f"{part}_{name}": value for part, scores in found.items() for name, value in scores.items()}
+        if bad := [value for value in named.values() if not math.isfinite(value)]:
+            raise self.diverged(bad[0], self.step)
+        return named
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run needs to go on as if nothing had happened, to the bit on a CPU."""
         return {
             "plan": asdict(self.plan),
+            "digest": self.task.digest,
+            "versions": self.versions,
             "network": self.network.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -231,30 +240,37 @@ class Training:
         if self.device.type == "cuda" and state["random_on_gpu"] is not None:
             torch.cuda.set_rng_state(state["random_on_gpu"].cpu(), self.device)
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+        self.versions = joined(state.get("versions", {}), self.versions)  # older checkpoints have none
 
 
 def save(training: Training, checkpoint: Path) -> None:
     """Write the checkpoint, whole or not at all."""
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    part = checkpoint.with_suffix(".part")
-    torch.save(training.state_dict(), part)
-    os.replace(part, checkpoint)
+    checkpoints.put(training.state_dict(), checkpoint)
 
 
 def restore(checkpoint: Path, device: torch.device) -> Training:
     """The run of a checkpoint, where it was left.
 
     Raises:
-        ValueError: the file is not a checkpoint.
+        ValueError: the file is not a checkpoint, or see `go_on`.
     """
-    try:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        plan = Plan.from_dict(state["plan"])
-    except Exception as reason:
-        raise ValueError(f"{checkpoint} is not a checkpoint of a run ({type(reason).__name__}).") from None
-    training = Training(plan, device)
-    training.load_state_dict(state)
+    training = Training(checkpoints.get(checkpoint, "cpu")["plan"], device)
+    go_on(training, checkpoint)
     return training
+
+
+def go_on(training: Training, checkpoint: Path) -> None:
+    """Put a run where its checkpoint left it.
+
+    Raises:
+        ValueError: the file is not a checkpoint, or that of another plan, or of a run on other data.
+    """
+    state = checkpoints.get(checkpoint, training.device)
+    if different := state["plan"].different(training.plan):
+        raise ValueError(f"{checkpoint} is of another run ({different}): `resume` that, or delete it to start over.")
+    if state.get("digest", training.task.digest) != training.task.digest:  # older checkpoints have none
+        raise ValueError(f"{checkpoint} was begun on other data than is here: find that, or delete it to start over.")
+    training.load_state_dict(state)
 
 
 def train(training: Training, checkpoint: Path, quiet: bool = False) -> Record:
@@ -297,13 +313,10 @@ def train(training: Training, checkpoint: Path, quiet: bool = False) -> Record:
     return _record(training, results)
 
 
-def keep_weights(training: Training, checkpoint: Path) -> None:
-    """The run is over: its weights x, or their average, take the checkpoint's place, under the same name but `.pt`."""
+def keep_weights(training: Training, record: Path) -> None:
+    """The run is over: write its weights x, or their average, beside its record, under the same name but `.pt`."""
     with training.at_x(everything=True) as network:
-        part = checkpoint.with_suffix(".part")
-        torch.save(network.state_dict(), part)
-    os.replace(part, checkpoint.with_suffix(".pt"))
-    checkpoint.unlink()
+        checkpoints.put(network.state_dict(), record.with_suffix(".pt"))
 
 
 def duration(seconds: float) -> str:
@@ -321,21 +334,13 @@ def _seen(loss: float, history: dict[str, list[float]]) -> str:
 
 def _record(training: Training, results: dict[str, float]) -> Record:
     plan = training.plan
-    recipe = asdict(plan.recipe)
-    configuration = {
-        **{k: v for k, v in asdict(plan).items() if k not in ("recipe", "experiment", "method", "seed")},
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in recipe.items()},
-        "network_settings": recipe["network"],
-        "network": plan.network,
-        "weights": models.weights(training.network),
-    }
     return Record(
         experiment=plan.experiment,
         method=plan.method,
         seed=plan.seed,
-        configuration=configuration,
+        configuration=plan.configuration() | {"weights": models.weights(training.network)},
         data=training.task.digest,
-        versions=versions(),
+        versions=training.versions,
         device=device_name(training.device),
         seconds=training.seconds,
         gradient_evaluations=training.step * training.gradients,

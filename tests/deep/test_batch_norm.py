@@ -70,6 +70,15 @@ def test_no_batches_are_refused_and_the_statistics_kept():
     assert torch.equal(statistics(model), before)
 
 
+def test_an_exception_in_the_middle_keeps_the_statistics():
+    model = network()
+    reestimate_batch_norm(model, batches())
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with pytest.raises(RuntimeError):
+        reestimate_batch_norm(model, [*batches(2), torch.ones(3, 99)])
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+
+
 def test_a_model_without_batch_norm_is_not_run():
     inputs = iter(["not an input"])
     reestimate_batch_norm(nn.Linear(2, 2), inputs)

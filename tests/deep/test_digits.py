@@ -125,6 +125,17 @@ def test_what_is_watched_and_left_behind_is_x_and_not_the_chain(parts):
     assert all(torch.equal(w1, seen[19]) for w1 in (*seen[20:], networks.w1))
 
 
+def test_an_exception_while_watching_leaves_the_optimizer_in_training():
+    networks = digits.Networks(SEEDS)
+    optimizer = EntropySGD(networks.parameters(), langevin_steps=20)
+    digits.train(networks, optimizer, digits.split()[0], 3)
+    optimizer.train()
+    x_prime = networks.w1.detach().clone()
+    with pytest.raises(ZeroDivisionError), digits.weights_in_place(optimizer):
+        1 / 0  # noqa: B018
+    assert torch.equal(networks.w1, x_prime)
+
+
 def test_training_may_go_on_where_it_stopped(parts):
     """… in the middle of a chain, too: with one image to draw from, two legs are the same run as one."""
     single = digits.Images(parts[0].pixels[:1], parts[0].labels[:1])

@@ -61,6 +61,15 @@ def test_a_quadratic_with_weights_held_fixed_or_unused():
     torch.testing.assert_close(hessian.dense(product, torch.empty(9, dtype=torch.double)), exact)
 
 
+def test_a_loss_that_is_linear_in_the_weights_has_no_curvature():
+    x, y = (torch.randn(n, dtype=torch.double, requires_grad=True) for n in (3, 2))
+    v = torch.ones(5, dtype=torch.double)
+    linear = hessian.hessian_product(lambda batch: (batch * x).sum() + 2 * y.sum(), [torch.ones(3).double()], [x, y])
+    assert torch.equal(linear(v), torch.zeros(5, dtype=torch.double))
+    partly = hessian.hessian_product(lambda batch: batch * x.sum() + y.square().sum(), [1.0, 2.0], [x, y])
+    assert partly(v).tolist() == [0, 0, 0, 4, 4]
+
+
 def by_differences(loss, weights, v, step=1e-5):
     """H v from the gradients at two points, a step along v to either side."""
     with torch.no_grad():

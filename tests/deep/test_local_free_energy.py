@@ -89,3 +89,15 @@ def test_it_repeats_with_the_seed_and_refuses_what_has_no_ball():
     for gamma, beta in ((0.0, 1.0), (1.0, -1.0)):
         with pytest.raises(ValueError, match="a positive γ and β"):
             local_free_energy(bowl, torch.ones(1, 3), gamma, beta, generator())
+    with pytest.raises(ValueError, match="two chains or more; got 1"):
+        local_free_energy(bowl, torch.ones(1, 3), 1.0, 1.0, generator(), chains=1)
+
+
+def test_it_draws_where_x_is_and_not_on_the_default_device():
+    def bowl(x):
+        return (x**2).sum(dim=1)
+
+    x = torch.ones(1, 3)
+    there = local_free_energy(bowl, x, 1.0, 1.0, generator(5), temperatures=5)
+    with torch.device("meta"):
+        assert torch.equal(local_free_energy(bowl, x, 1.0, 1.0, generator(5), temperatures=5).value, there.value)

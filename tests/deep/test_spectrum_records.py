@@ -12,7 +12,8 @@ from esgd_minimal import records, spectrum_records
 from esgd_minimal.__main__ import main
 from esgd_minimal.deep import hessian, models, spectra, tasks, training
 from esgd_minimal.deep.datasets import Images
-from esgd_minimal.deep.experiments import EXPERIMENTS
+from esgd_minimal.deep.experiments import EXPERIMENTS, with_epochs
+from esgd_minimal.deep.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch.func's own
 
@@ -79,6 +80,34 @@ def test_what_was_trained_is_not_trained_again(arguments, tmp_path):
     first = spectrum_records.load(tmp_path, "digits-1-epochs")["adam"][0]
     assert main(arguments) == 0 and file.stat().st_mtime_ns == written
     assert spectrum_records.load(tmp_path, "digits-1-epochs")["adam"][0].spectrum == first.spectrum
+
+
+def test_what_was_begun_is_gone_on_with(arguments, tmp_path, monkeypatch, capsys):
+    plan = Plan.of(with_epochs(EXPERIMENTS["digits"], 1), "adam", 0, "float32", None)
+    begun = training.Training(plan, torch.device("cpu"))
+    for _ in range(30):
+        begun.advance()
+    checkpoint = tmp_path / "digits-1-epochs" / "adam-seed0.checkpoint"
+    training.save(begun, checkpoint)
+    steps, advance = [], training.Training.advance
+
+    def watched(run):
+        steps.append(run.step)
+        advance(run)
+
+    monkeypatch.setattr(training.Training, "advance", watched)
+    assert main(arguments) == 0
+    assert steps == list(range(30, begun.steps)) and not checkpoint.exists()
+    assert f"{checkpoint} is there: going on from step 30 of {begun.steps}." in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_trained_leaves_the_others_alone(arguments, tmp_path, capsys):
+    checkpoint = tmp_path / "digits-1-epochs" / "adam-seed0.checkpoint"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"nonsense")
+    assert main([*arguments, "--seed", "0", "--seed", "1"]) == 1
+    assert "adam-seed0.checkpoint is not a checkpoint of a run" in capsys.readouterr().err
+    assert [r.run.seed for r in spectrum_records.load(tmp_path, "digits-1-epochs")["adam"]] == [1]
 
 
 def test_what_is_counted_of_a_spectrum_is_what_counting_the_eigenvalues_gives():

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import re
 import signal
 import time
 
@@ -10,11 +11,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from esgd_minimal.deep import tasks, training
+from esgd_minimal.deep import checkpoints, tasks, training
 from esgd_minimal.deep.experiments import EXPERIMENTS, Method, with_epochs
 from esgd_minimal.deep.plan import Plan
 from esgd_minimal.deep.stopping import Stopped
-from esgd_minimal.deep.training import Training, restore, save, train
+from esgd_minimal.deep.training import Training, go_on, restore, save, train
 
 CPU = torch.device("cpu")
 
@@ -134,6 +135,87 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
         train(run, tmp_path / "x.checkpoint", quiet=True)
     kept = restore(tmp_path / "x.checkpoint", CPU)
     assert torch.isfinite(weights(kept)).all()
+
+
+def test_weights_that_are_not_finite_after_the_last_gradient_stop_the_run_too(tmp_path):
+    """The loss is that from before the step."""
+    run = Training(plan("sgd", recipe=Method("sgd", {"lr": 1e30}, 0.02)), CPU)
+    assert run.steps == 1
+    with pytest.raises(FloatingPointError, match=r"The loss is (nan|inf) at step 1 of 1\. Try .*lr=1e\+30"):
+        train(run, tmp_path / "x.checkpoint", quiet=True)
+    assert not run.history and torch.isfinite(weights(restore(tmp_path / "x.checkpoint", CPU))).all()
+    with pytest.raises(FloatingPointError, match=r"The loss is (nan|inf) at step 1 of 1"):
+        run.results()
+
+
+def test_a_record_has_the_versions_of_all_sittings_from_their_starts(tmp_path, monkeypatch):
+    now = {"torch": "2.12.0", "commit": "first"}
+    monkeypatch.setattr(training, "versions", lambda: dict(now))
+    run = Training(plan(epochs=0.2), CPU)
+    now["commit"] = "edited while it runs"
+    run.advance()
+    assert walked(Training(plan(epochs=0.2), CPU), 1).versions["commit"] == "edited while it runs"
+    save(run, tmp_path / "x.checkpoint")
+    now |= {"torch": "2.13.0", "commit": "second"}
+    save(restore(tmp_path / "x.checkpoint", CPU), tmp_path / "x.checkpoint")
+    record = train(restore(tmp_path / "x.checkpoint", CPU), tmp_path / "x.checkpoint", quiet=True)
+    assert record.versions == {"torch": "2.12.0, 2.13.0", "commit": "first, second"}
+
+
+def test_other_data_than_the_run_was_begun_on_is_refused(tmp_path):
+    begun, now = walked(Training(plan(), CPU), 3), Training(plan(), CPU)
+    begun.task.digest = "0" * 64
+    save(begun, tmp_path / "x.checkpoint")
+    before = weights(now).clone()
+    with pytest.raises(ValueError, match=r"x\.checkpoint was begun on other data than is here"):
+        go_on(now, tmp_path / "x.checkpoint")
+    assert now.step == 0 and torch.equal(weights(now), before)
+
+
+def test_another_plan_than_the_checkpoints_is_refused(tmp_path):
+    save(walked(Training(plan(), CPU), 3), tmp_path / "x.checkpoint")
+    recipe = plan().recipe
+    slower = dataclasses.replace(recipe, settings={**recipe.settings, "lr": 0.5})
+    wetter = dataclasses.replace(recipe, network={"dropout": 0.5})
+    for other, said in (
+        (plan(precision="bfloat16"), "precision: float32, not bfloat16"),
+        (plan(seed=1), "seed: 0, not 1"),
+        (plan(epochs=2.0), "experiment: digits-1-epochs, not digits-2-epochs; epochs: 1.0, not 2.0"),
+        (plan(recipe=slower), "lr: 1.0, not 0.5"),
+        (plan(recipe=wetter), "network: ('digits', {'dropout': 0.15}), not ('digits', {'dropout': 0.5})"),
+    ):
+        with pytest.raises(ValueError, match=rf"x\.checkpoint is of another run \({re.escape(said)}\): `resume` that"):
+            go_on(Training(other, CPU), tmp_path / "x.checkpoint")
+
+
+def test_a_checkpoint_from_before_data_and_versions_were_kept(tmp_path):
+    run = walked(Training(plan(), CPU), 3)
+    state = run.state_dict()
+    del state["digest"], state["versions"]
+    checkpoints.put(state, tmp_path / "x.checkpoint")
+    resumed = restore(tmp_path / "x.checkpoint", CPU)
+    assert resumed.step == 3 and resumed.versions == run.versions
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's device that is always full")
+def test_a_full_disk_is_said_and_nothing_half_written_is_left(tmp_path):
+    run = Training(plan(), CPU)
+    save(run, tmp_path / "x.checkpoint")
+    before = (tmp_path / "x.checkpoint").read_bytes()
+    (tmp_path / "x.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"x\.checkpoint cannot be written; the disk may be full \(.+\)\.$"):
+        save(run, tmp_path / "x.checkpoint")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.checkpoint"]
+    assert (tmp_path / "x.checkpoint").read_bytes() == before
+
+
+def test_what_else_goes_wrong_while_a_checkpoint_is_written_is_not_the_disks_fault(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        save(Training(plan(), CPU), tmp_path / "x.checkpoint")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
