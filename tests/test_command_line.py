@@ -144,11 +144,12 @@ def test_too_little_memory(monkeypatch, capsys, tmp_path):
 
 
 def test_errors_of_pytorch_and_of_ours():
-    from torch._inductor.exc import InductorError
+    from torch._inductor import exc
 
     assert "memory is too small" in known(MemoryError())
     assert "memory is too small" in known(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
-    assert known(InductorError(RuntimeError("No C++ compiler"), None)).endswith("leave --compile out.")
+    if hasattr(exc, "InductorError"):  # not in 2.4
+        assert known(exc.InductorError(RuntimeError("No C++ compiler"), None)).endswith("leave --compile out.")
     assert known(RuntimeError("shapes do not match")) is None
 
 
