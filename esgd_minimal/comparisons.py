@@ -22,5 +22,5 @@ def in_words(difference: Interval, unit: str = "points", digits: int = 2) -> str
     """ "lower by 0.40 ± 0.10 points", or higher; where the interval holds 0, that no difference is seen."""
     mean, margin = float(difference.mean), float(difference.half_width)
     if difference.low <= 0 <= difference.high:
-        return f"no difference seen ({difference:.{digits}f} {unit})".replace(f"(−{0:.{digits}f} ", f"({0:.{digits}f} ")
+        return f"no difference seen ({difference:.{digits}f} {unit})"
     return f"{'lower' if mean < 0 else 'higher'} by {abs(mean):.{digits}f} ± {margin:.{digits}f} {unit}"

@@ -18,7 +18,10 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
     def __format__(self, spec: str) -> str:
-        return f"{self.mean:{spec}} ± {self.half_width:{spec}}".replace("-", "−")
+        mean = f"{self.mean:{spec}}"
+        if not any(digit in mean for digit in "123456789"):
+            mean = mean.lstrip("-")  # what is rounded to zero has no sign
+        return f"{mean} ± {self.half_width:{spec}}".replace("-", "−")
 
 
 def mean_interval(values, confidence: float = 0.95) -> Interval:

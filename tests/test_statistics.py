@@ -14,6 +14,8 @@ def test_a_worked_example():
     assert_allclose(3 - interval.low, interval.half_width)
     assert f"{interval:.2f}" == "3.00 ± 1.96"
     assert f"{mean_interval([-1, -2, -3, -4, -5]):.1f}" == "−3.0 ± 2.0"
+    assert f"{mean_interval([-0.2, 0.199]):.1f}".startswith("0.0 ±")  # rounded to zero, it has no sign
+    assert f"{mean_interval([-0.02, -0.04]):.0%}" == "−3% ± 13%"
 
 
 def test_it_is_scipys_t_test_read_backwards():
