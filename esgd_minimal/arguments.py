@@ -97,14 +97,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", type=float, help="the budget in effective epochs (default: what `list` shows)")
     run.add_argument("--examples", type=int, help="train on this many examples (of a text: tokens) only")
     run.add_argument(
-        *("--set",),
+        "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="change a setting of the method; repeatable",
     )
     run.add_argument(
-        *("--precision",),
+        "--precision",
         choices=["float32", "bfloat16"],
         default="float32",
         help="of forward and backward passes; the weights are always kept in 32 bits (default: float32)",
@@ -120,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     )
     spectrum.add_argument("--epochs", type=float, help="the budget in effective epochs (default: what `list` shows)")
     spectrum.add_argument(
-        *("--images",),
+        "--images",
         type=int,
         default=4096,
         help="the Hessian is that of the mean loss over so many training examples, the first (default: 4096)",
@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     density.add_argument("--examples", type=int, help="as it was given to `run`")
     density.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as it was given to `run`")
     density.add_argument(
-        *("--images",),
+        "--images",
         type=int,
         default=500,
         help="the Hessian is that of the mean loss over so many training images, the first (default: 500)",
