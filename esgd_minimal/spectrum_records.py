@@ -17,6 +17,18 @@ EDGES = 10.0 ** (np.arange(-48, 17) / 4)
 ENDS = 100  # how many of the largest and of the smallest are kept as they are
 
 
+def edge(threshold: float) -> int:
+    """Which of the EDGES a threshold is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    k = int(np.argmin(np.abs(np.log(EDGES / threshold))))
+    if not np.isclose(EDGES[k], threshold):
+        raise ValueError(f"Shares are known below 10^(k/4), not below {threshold}.")
+    return k
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """What a run record keeps of a spectrum: both ends, and how many eigenvalues lie between each two EDGES."""
@@ -36,9 +48,7 @@ class Spectrum:
         Raises:
             ValueError: it is not.
         """
-        k = int(np.argmin(np.abs(np.log(EDGES / threshold))))
-        if not np.isclose(EDGES[k], threshold):
-            raise ValueError(f"Shares are known below 10^(k/4), not below {threshold}.")
+        k = edge(threshold)
         return 1 - (sum(self.positive[k:]) + sum(self.negative[k:])) / self.weights
 
     def beyond(self, sign: int = 1) -> np.ndarray:

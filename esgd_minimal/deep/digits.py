@@ -78,8 +78,12 @@ class Networks(nn.Module):
 def loss(networks: Networks, images: Images) -> Tensor:
     """Each network's mean cross-entropy on the images, shape (seeds,)."""
     logits = networks(images.pixels)
-    labels = images.labels.expand(logits.shape[:2])
-    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
+    return loss_of_logits(logits, images.labels)
+
+
+def loss_of_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean cross-entropy of logits (m, n, 10) against labels, (n,) or (m, n): shape (m,)."""
+    return F.cross_entropy(logits.transpose(1, 2), labels.expand(logits.shape[:2]), reduction="none").mean(dim=1)
 
 
 def vectors(networks: Networks) -> Tensor:
@@ -92,8 +96,7 @@ def loss_at(networks: Networks, x: Tensor, images: Images) -> Tensor:
     parts = x.split([p[0].numel() for p in networks.parameters()], dim=1)
     named = zip(networks.named_parameters(), parts, strict=True)
     logits = functional_call(networks, {k: part.view(-1, *p.shape[1:]) for (k, p), part in named}, (images.pixels,))
-    labels = images.labels.expand(logits.shape[:2])
-    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
+    return loss_of_logits(logits, images.labels)
 
 
 def alone(networks: Networks, x: Tensor) -> nn.Sequential:
