@@ -28,7 +28,7 @@ NESTEROV = {"langevin_momentum": 0.9, "nesterov": True}
 
 def inputs(*_, dtype=None):
     """Arguments without parameters, noise and all."""
-    common = [
+    return [
         OptimizerInput(params=None, kwargs={**QUICK}, desc="default"),
         OptimizerInput(params=None, kwargs={**QUICK, "noise": 0.0}, desc="no noise"),
         OptimizerInput(params=None, kwargs={**QUICK, "noise": 1e-3, "gamma": 0.5, "scoping": 0.1}, desc="scoping"),
@@ -37,7 +37,6 @@ def inputs(*_, dtype=None):
         OptimizerInput(params=None, kwargs={**QUICK, **DECAY, **NESTEROV}, desc="weight decays, Nesterov in the chain"),
         OptimizerInput(params=None, kwargs={**QUICK, "langevin_momentum": 0.5}, desc="heavy ball in the chain"),
     ]
-    return common
 
 
 def sgd_inputs(*_, dtype=None):
@@ -103,8 +102,7 @@ def problem(dtype=torch.float64, contiguous=True):
     bias = torch.randn(10, generator=generator, dtype=dtype)
     x = torch.randn(5, generator=generator, dtype=dtype)
     if not contiguous:
-        weight = torch.stack([weight, weight], -1)[..., 0]
-        bias = torch.stack([bias, bias], -1)[..., 0]
+        weight, bias = (torch.stack([each, each], -1)[..., 0] for each in (weight, bias))
         assert not weight.is_contiguous() and not bias.is_contiguous()
     params = [nn.Parameter(weight), nn.Parameter(bias)]
 
@@ -316,11 +314,8 @@ def test_a_checkpoint_without_the_newer_flags_loads(info, given):
 @each_input
 def test_deepcopy_copies_all_public_attributes(info, given):
     optimizer = info.optim_cls(problem()[0], **fresh(given))
-
-    def public(thing):
-        return {key for key in thing.__dict__ if not key.startswith("_")}
-
-    assert public(copy.deepcopy(optimizer)) == public(optimizer)
+    one, other = ({k for k in vars(each) if not k.startswith("_")} for each in (optimizer, copy.deepcopy(optimizer)))
+    assert one == other
 
 
 @each_optimizer
