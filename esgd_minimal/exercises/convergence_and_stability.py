@@ -30,7 +30,10 @@ def check_last_epoch(
 
 
 def check_loop_length(answer: int, share: float, *, gamma: float, langevin_lr: float, averaging: float) -> str:
-    """Is this the shortest loop whose μ is, without noise, at least so far on the way to ⟨x'⟩ in every direction?"""
+    """Is this the shortest loop whose μ is, without noise, at least so far on the way to ⟨x'⟩?
+
+    In every direction with λ ≥ 0 and η'(λ + γ) ≤ 1; beyond, where the chain overshoots, it can be slow again.
+    """
 
     def reached(length: int) -> float:
         settings = Settings(gamma, 1.0, length, langevin_lr, averaging)
